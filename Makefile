@@ -1,0 +1,54 @@
+# Thin targets: what they do is in environment.py and `tlcourse --help`.
+#
+#   make book                   environment, every notebook once, claims, site
+#   make test                   environment, the whole test suite
+#   make test PYTHON=python3.12
+#   make book TORCH_INDEX=...   CPU wheels on Linux without a GPU, see README
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV ?= .venv
+BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+STAMP := $(VENV)/.installed
+
+.PHONY: all setup book test notebooks hub lint lock doctor clean
+
+all: lint test book
+
+setup: $(STAMP)
+
+# Made anew only when what it holds is declared anew.
+$(STAMP): requirements.lock pyproject.toml
+	"$(PYTHON)" environment.py --folder "$(VENV)" --torch-index "$(TORCH_INDEX)"
+	@echo installed > "$(STAMP)"
+
+book: setup
+	"$(BIN)/tlcourse" build
+
+test: setup
+	"$(BIN)/python" -m pytest
+
+notebooks: setup
+	"$(BIN)/python" -m pytest tests/notebooks
+
+# Needs the network once: the real data sets and weights.
+hub: setup
+	"$(BIN)/python" -m pytest -m hub
+	"$(BIN)/tlcourse" build --profile hub
+
+lint: setup
+	"$(BIN)/ruff" check .
+	"$(BIN)/ruff" format --check .
+	"$(BIN)/mypy"
+	"$(BIN)/codespell"
+
+doctor: setup
+	"$(BIN)/tlcourse" doctor
+
+# After a change of the dependencies in pyproject.toml.
+lock:
+	"$(BIN)/uv" pip compile pyproject.toml --all-extras --universal --fork-strategy fewest --generate-hashes --no-header --no-annotate --python-version 3.11 --quiet -o requirements.lock
+	"$(BIN)/python" environment.py --conda > environment.yml
+
+clean:
+	rm -rf _build "$(VENV)"

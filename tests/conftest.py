@@ -1,0 +1,75 @@
+"""What every test shares: no network, fixed seeds, a cache of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+
+# Python loads sitecustomize from the path at its start, so kernels and other
+# subprocesses of the tests refuse the network as well.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(TESTS / "offline"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+sys.path.insert(0, str(TESTS / "offline"))
+
+import hypothesis  # noqa: E402
+import no_network  # noqa: E402
+
+no_network.block()
+os.environ["MPLBACKEND"] = "Agg"
+hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests' artefacts out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLCOURSE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave the tests marked `hub` out unless they are asked for by name."""
+    if "hub" in (config.getoption("markexpr") or ""):
+        return
+    hub = [item for item in items if item.get_closest_marker("hub")]
+    if hub:
+        items[:] = [item for item in items if not item.get_closest_marker("hub")]
+        config.hook.pytest_deselected(items=hub)
+
+
+@pytest.fixture(autouse=True)
+def _offline(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Refuse every address that is not on this machine."""
+    if not request.node.get_closest_marker("hub"):
+        yield
+        return
+    no_network.allow()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TLCOURSE_TEST_NETWORK", "1")
+        yield
+    no_network.block()
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Start each test from the same global random state."""
+    from tlcourse.runtime import seed_all
+
+    seed_all(0)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the folder that holds `_toc.yml`."""
+    return ROOT

@@ -1,0 +1,1 @@
+"""Plain-loop versions of the package's formulas, one module each."""

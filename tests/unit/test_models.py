@@ -1,0 +1,159 @@
+"""Models as body and head: shapes, where the weights come from, and misuse."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from tlcourse import models
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def same(left, right):
+    left, right = left.state_dict(), right.state_dict()
+    return left.keys() == right.keys() and all(
+        torch.equal(left[k], right[k]) for k in left
+    )
+
+
+@pytest.mark.parametrize(("channels", "size", "classes"), [(1, 16, 10), (3, 32, 2)])
+def test_small_cnn_maps_images_to_features_to_logits(channels, size, classes):
+    model = models.small_cnn(
+        classes, in_channels=channels, image_size=size, generator=seeded()
+    )
+    images = torch.rand(5, channels, size, size)
+    assert model.training
+    assert model.body(images).shape == (5, model.feature_dim)
+    assert model(images).shape == (5, classes)
+    torch.testing.assert_close(model(images), model.head(model.body(images)))
+
+
+def test_small_cnn_has_running_statistics_for_freezing_to_keep():
+    body = models.small_cnn(10, generator=seeded()).body
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in body) == 2
+
+
+def test_small_cnn_is_as_small_as_its_documentation_says():
+    model = models.small_cnn(10, generator=seeded())
+    assert round(sum(p.numel() for p in model.parameters()), -3) == 38_000
+
+
+def test_weights_come_from_the_generator_alone():
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = models.small_cnn(10, generator=seeded(0))
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(2)
+    assert same(first, models.small_cnn(10, generator=seeded(0)))
+    assert not same(first, models.small_cnn(10, generator=seeded(1)))
+
+
+def test_weights_have_the_documented_variance():
+    model = models.small_cnn(10, generator=seeded())
+    layer = next(m for m in model.body if isinstance(m, nn.Linear))
+    assert layer.weight.var().item() == pytest.approx(2 / layer.in_features, rel=0.05)
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            assert module.bias.abs().max() == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_classes": 1}, r"num_classes must lie in \[2, inf\), got 1; does the"),
+        ({"in_channels": 0}, r"in_channels must lie in \[1, inf\), got 0"),
+        ({"image_size": 18}, "multiple of 4, got 18; both convolutions halve"),
+        ({"image_size": 0}, "multiple of 4, got 0"),
+    ],
+)
+def test_small_cnn_refuses(settings, message):
+    settings = {"num_classes": 10, "generator": seeded(), **settings}
+    with pytest.raises(ValueError, match="models.small_cnn: .*" + message):
+        models.small_cnn(settings.pop("num_classes"), **settings)
+
+
+def test_replace_head_keeps_the_body_and_draws_the_head_from_the_generator():
+    model = models.small_cnn(10, generator=seeded()).double().eval()
+    kept = {k: v.clone() for k, v in model.body.state_dict().items()}
+    state = torch.get_rng_state()
+    returned = models.replace_head(model, 3, generator=seeded(7))
+    assert returned is model
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(torch.equal(v, kept[k]) for k, v in model.body.state_dict().items())
+    assert (model.head.in_features, model.head.out_features) == (64, 3)
+    assert model.head.weight.dtype == torch.float64
+    assert not model.head.training
+    assert all(p.requires_grad for p in model.head.parameters())
+    again = models.replace_head(model.train(), 3, generator=seeded(7)).head
+    assert again.training
+    assert again.weight.std().item() == pytest.approx(math.sqrt(2 / 64), rel=0.2)
+    assert torch.equal(again.weight, returned.head.weight)
+
+
+def test_replace_head_draws_another_head_from_another_seed():
+    model = models.small_cnn(10, generator=seeded())
+    first = models.replace_head(model, 10, generator=seeded(1)).head.weight
+    second = models.replace_head(model, 10, generator=seeded(2)).head.weight
+    assert not torch.equal(first, second)
+
+
+def test_replace_head_refuses_another_model_and_one_class():
+    with pytest.raises(TypeError, match="must be a BodyHead, got Linear; wrap"):
+        models.replace_head(nn.Linear(2, 2), 3, generator=seeded())
+    model = models.small_cnn(10, generator=seeded())
+    with pytest.raises(ValueError, match="models.replace_head: num_classes must lie"):
+        models.replace_head(model, 1, generator=seeded())
+
+
+def test_body_head_refuses_parts_that_do_not_fit():
+    with pytest.raises(ValueError, match="must take feature_dim = 4 .* in_features 5"):
+        models.BodyHead(nn.Flatten(), nn.Linear(5, 2), feature_dim=4)
+    with pytest.raises(ValueError, match=r"feature_dim must lie in \[1, inf\), got 0"):
+        models.BodyHead(nn.Flatten(), nn.Identity(), feature_dim=0)
+    model = models.BodyHead(nn.Flatten(), nn.Linear(4, 2), feature_dim=4)
+    with pytest.raises(ValueError, match=r"shape \(n, 4\), got shape \(3, 9\); does"):
+        model(torch.zeros(3, 1, 3, 3))
+    model = models.BodyHead(nn.Identity(), nn.Linear(4, 2), feature_dim=4)
+    with pytest.raises(ValueError, match=r"got shape \(3, 1, 4\); does the body end"):
+        model(torch.zeros(3, 1, 4))
+
+
+def test_redraw_keeps_the_structure_and_nothing_else():
+    model = models.small_cnn(10, generator=seeded())
+    model(torch.rand(8, 1, 16, 16))  # moves the running statistics
+    fresh = models.redraw(model, generator=seeded(1))
+    assert str(fresh) == str(model)
+    weights = zip(fresh.state_dict().items(), model.state_dict().values(), strict=True)
+    for (name, new), old in weights:
+        # Scale and shift of batch normalisation start at 1 and 0 in any network.
+        assert new.shape == old.shape
+        assert "weight" not in name or new.std() == 0 or not torch.equal(new, old)
+    assert fresh.body[1].num_batches_tracked == 0
+    assert fresh.body[1].running_mean.abs().sum() == 0
+
+
+def test_redraw_depends_on_its_generator_alone():
+    trained, other = (models.small_cnn(10, generator=seeded(k)) for k in (0, 1))
+    state = torch.get_rng_state()
+    first = models.redraw(trained, generator=seeded(7))
+    torch.manual_seed(99)
+    assert same(first, models.redraw(other, generator=seeded(7)))
+    assert not same(first, models.redraw(other, generator=seeded(8)))
+    assert same(trained, models.small_cnn(10, generator=seeded(0)))
+    torch.set_rng_state(state)
+    models.redraw(trained, generator=seeded(7))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_redraw_refuses_what_it_would_copy():
+    class Scale(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+
+    with pytest.raises(ValueError, match=r"reset_parameters, got none in 1 \(Scale\)"):
+        models.redraw(nn.Sequential(nn.Linear(2, 2), Scale()), generator=seeded())

@@ -1,0 +1,153 @@
+"""Sphinx extension of the book: the alt-text gate and the two generated tables.
+
+Both act at ``doctree-resolved``, when every notebook has been read and the images of
+the output format are known. So they work in `tlcourse build`, which renders executed
+notebooks, and under plain ``jupyter-book build .``, which executes them itself.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+from tlcourse import claims as _claims
+from tlcourse.book import Book
+
+__all__ = ["setup"]
+
+_LOG = logging.getLogger(__name__)
+_BARE_IMAGE = re.compile(r"<img\b(?![^>]*\balt\s*=\s*[\"'][^\"'])[^>]*>", re.I)
+
+
+class _Table(nodes.General, nodes.Element):  # type: ignore[misc]
+    """Stands for a generated table until all documents are read."""
+
+
+class _TableDirective(SphinxDirective):
+    """Leave a placeholder; the document is read again in every later build."""
+
+    def run(self) -> list[nodes.Node]:
+        self.env.note_reread()
+        return [_Table(kind=self.name)]
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Register the gate and the directives `claims-table` and `run-times`."""
+    app.add_node(_Table)
+    app.add_directive("claims-table", _TableDirective)
+    app.add_directive("run-times", _TableDirective)
+    app.connect("doctree-resolved", _fill_tables, priority=400)
+    app.connect("doctree-resolved", _require_alt_text, priority=600)
+    return {"parallel_read_safe": True, "parallel_write_safe": False}
+
+
+def _require_alt_text(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Warn of every picture that says nothing to a reader who cannot see it."""
+    for image in doctree.findall(nodes.image):
+        if not image.get("alt", "").strip():
+            name = Path(image.get("uri", "")).name
+            _warn(f"figure without alt text ({name}): add :alt:", image)
+    for raw in doctree.findall(nodes.raw):
+        found = _BARE_IMAGE.search(raw.astext())
+        if found and "html" in raw.get("format", ""):
+            _warn(f"image without alt text: {found.group()[:80]}", raw)
+
+
+def _warn(message: str, location: Any) -> None:
+    _LOG.warning(message, location=location, type="tlcourse", subtype="book")
+
+
+def _fill_tables(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    for table in list(doctree.findall(_Table)):
+        make = _claims_table if table["kind"] == "claims-table" else _run_times
+        text = "".join(make(app, docname))
+        table.replace_self(nodes.raw("", text, format="html"))
+
+
+def _claims_table(app: Sphinx, docname: str) -> Iterator[str]:
+    """Yield a heading and a table of three columns for each chapter with claims."""
+    claims, defects = _claims.read(Path(app.srcdir) / _claims.FILE)
+    records = {chapter: _run_record(app, chapter) for chapter in _chapters(app)}
+    if all("profile" in record for record in records.values()):
+        defects = []  # our runner checked the claims and told what is wrong
+    else:
+        for chapter in records:
+            defects += _claims.check(claims, chapter, _glued_numbers(app, chapter))
+    for defect in defects:
+        _warn(str(defect), docname)
+    for chapter in records:
+        values, rows = _glued_numbers(app, chapter), []
+        for claim in (c for c in claims.values() if c.chapter == chapter):
+            sentence = escape(claim.sentence)
+            if claim.basis:
+                known = "{mean:.5g} ± {sd:.2g} over {seeds} seeds, {date}"
+                basis = known.format(**claim.basis.model_dump())
+                sentence = f"{sentence}<br><em>{basis}</em>"
+            span = f"{claim.min:.6g} to {claim.max:.6g}<br>{escape(claim.metric)}"
+            value = f"{values[claim.key]:.5g}" if claim.key in values else "missing"
+            rows.append([sentence, span, f"<strong>{value}</strong>"])
+        if rows:
+            yield f"<p class='rubric'>{_link(app, docname, chapter)}</p>"
+            yield _table(["Claim", "Range", "This build"], rows)
+
+
+def _run_times(app: Sphinx, docname: str) -> Iterator[str]:
+    """Yield the table of run times, and of memory where our runner measured it."""
+    rows, total = [], 0.0
+    for chapter in _chapters(app):
+        record = _run_record(app, chapter)
+        if "seconds" in record:
+            total += record["seconds"]
+            memory = f"{record.get('peak_bytes', math.nan) / 1e6:.0f} MB"
+            row = [_link(app, docname, chapter), f"{record['seconds']:.1f} s", memory]
+            rows.append([cell.replace("nan MB", "not measured") for cell in row])
+    rows.append(["Sum", f"{total:.1f} s", ""])
+    yield _table(["Chapter", "Time", "Peak memory"], rows)
+
+
+def _chapters(app: Sphinx) -> list[str]:
+    return list(Book(Path(app.srcdir)).chapters)
+
+
+def _run_record(app: Sphinx, chapter: str) -> dict[str, Any]:
+    """Return what our runner wrote into the notebook, else myst-nb's own time."""
+    docname = f"book/{chapter}"
+    record = json.loads(app.env.metadata[docname].get("tlcourse", "{}"))
+    executed = getattr(app.env, "nb_metadata", {}).get(docname, {}).get("exec_data")
+    return record or ({"seconds": executed["runtime"]} if executed else {})
+
+
+def _glued_numbers(app: Sphinx, chapter: str) -> dict[str, float]:
+    """Return the recorded values, as myst-nb wrote them out."""
+    folder = Path(getattr(app.env, "mystnb_config").output_folder)  # noqa: B009
+    path = folder / "book" / f"{chapter}.glue.json"
+    outputs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for output in outputs.values():  # the prefix is off the data already
+        output["metadata"]["scrapbook"]["mime_prefix"] = ""
+    cell = {"cell_type": "code", "outputs": list(outputs.values())}
+    return _claims.recorded({"cells": [cell]})[0]
+
+
+def _link(app: Sphinx, docname: str, chapter: str) -> str:
+    uri = app.builder.get_relative_uri(docname, f"book/{chapter}")
+    return f'<a href="{uri}">{escape(app.env.titles[f"book/{chapter}"].astext())}</a>'
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    """Return a table that scrolls by itself where the screen is too narrow."""
+    titles = "".join(f"<th>{title}</th>" for title in head)
+    lines = ["".join(f"<td>{cell}</td>" for cell in row) for row in rows]
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    table = f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody>"
+    scrolling = '<div class="pst-scrollable-table-container">'
+    return f'{scrolling}<table class="table">{table}</table></div>'
