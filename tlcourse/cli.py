@@ -98,13 +98,22 @@ def build(
 
 
 @app.command(cls=_WithPairs)
-def run(chapter: str, parameter: _Pairs = None, root: _Root = None) -> None:
+def run(
+    chapter: str,
+    parameter: _Pairs = None,
+    store: Annotated[
+        bool, typer.Option("--store", help="Keep the check cell's output in the file.")
+    ] = False,
+    root: _Root = None,
+) -> None:
     """Run one notebook strictly, with other parameters if given."""
     parameters = dict(map(_pair, parameter or ()))
     profile = str(parameters.pop("PROFILE", "embedded"))
     book = _book(root, profile=profile)
     with _progress() as watch:
-        report = runner.run(book, chapter, parameters, watch=watch, say=_print)
+        report = runner.run(
+            book, chapter, parameters, store=store, watch=watch, say=_print
+        )
     _finish(report, profile, *map(str, report.executed.values()))
 
 

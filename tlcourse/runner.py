@@ -8,6 +8,7 @@ mended. All defects are collected; none hides another.
 
 from __future__ import annotations
 
+import json
 import platform
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -162,6 +163,7 @@ def run(
     parameters: Mapping[str, Any],
     *,
     output: Path | None = None,
+    store: bool = False,
     watch: Watch | None = None,
     say: Say = _silent,
 ) -> Report:
@@ -181,6 +183,9 @@ def run(
         Values for names of its cell tagged `parameters`.
     output : Path, optional
         Where the executed notebook goes; a place in `_build` when not given.
+    store : bool, default=False
+        Whether the chapter's file then takes over what its check cell printed, and no
+        other output. Nothing is stored when a claim fails.
     watch, say : callable, optional
         As in `build`.
 
@@ -188,7 +193,18 @@ def run(
     -------
     Report
         Of this chapter alone.
+
+    Raises
+    ------
+    ValueError
+        If `store` comes with another seed, parameter or profile than a build has.
     """
+    if store and (parameters or book.profile != "embedded"):
+        raise ValueError(
+            "runner.run: a stored check cell must come from the run that a build "
+            f"makes, got {dict(parameters)} under profile {book.profile!r}; "
+            "store without other parameters"
+        )
     chapter = book.find(chapter)
     source = book.chapters[chapter]
     output = (output or book.work / "runs" / f"{source.stem}.ipynb").resolve()
@@ -201,8 +217,26 @@ def run(
     report.defects += [Defect(chapter, cause) for cause in outcome.causes]
     if not outcome.causes:
         report.executed[chapter] = output
-        _examine(book, report, chapter, parameters)
+        _examine(book, report, chapter, parameters, compare=not store)
+        if store and not report.defects:
+            _store_check(source, read_notebook(output))
+            say(f"{chapter}: what its check cell printed is stored")
     return report
+
+
+def _store_check(path: Path, executed: Mapping[str, Any]) -> None:
+    """Put the executed check cell's output into a source, and remove all others."""
+    source = read_notebook(path)
+    cells = [cell for _, cell in code_cells(source)]
+    for cell in cells:
+        cell.update(execution_count=None, outputs=[])
+    said = output_text([cell for _, cell in code_cells(executed)][-1])
+    lines = [line + "\n" for line in said.splitlines()]
+    output = {"name": "stdout", "output_type": "stream", "text": lines}
+    # nbval takes a cell without a number for one that never ran.
+    cells[-1].update(execution_count=len(cells), outputs=[output])
+    text = json.dumps(source, indent=1, ensure_ascii=False)
+    _claims.replace_file(path, text + "\n")
 
 
 def _examine(
@@ -210,12 +244,14 @@ def _examine(
     report: Report,
     chapter: str,
     changed: Iterable[str] = (),
+    *,
+    compare: bool = True,
 ) -> None:
     """Check claims and check cell of a chapter, as far as its parameters allow."""
     executed = read_notebook(report.executed[chapter])
     values, causes = _claims.recorded(executed)
     report.values |= values
-    if not changed and book.profile == "embedded":
+    if compare and not changed and book.profile == "embedded":
         causes += _check_cell(read_notebook(book.chapters[chapter]), executed)
     report.defects += [Defect(chapter, cause) for cause in causes]
     if set(changed) <= {"SEED"}:
@@ -228,8 +264,8 @@ def _form(notebook: Mapping[str, Any]) -> Iterator[str]:
     if not code or not set(code[-1][1]["metadata"].get("tags", [])) >= _CHECK_TAGS:
         tags = " and ".join(sorted(_CHECK_TAGS))
         yield f"its last code cell must be the check cell, tagged {tags}"
-    elif not output_text(code[-1][1]):
-        yield "its check cell has no stored output: run it in Jupyter and save"
+    elif not (code[-1][1].get("execution_count") and output_text(code[-1][1])):
+        yield "its check cell has no stored output: `tlcourse run CHAPTER --store`"
     for name, cell in code[:-1]:
         if cell["outputs"]:
             yield f"{name} has stored output; only the check cell keeps its own"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from typing import Any
 
 from book.smallbook import SmallBook
@@ -30,6 +31,24 @@ def test_run_checks_another_seed_and_reports_another_experiment(
     other = call("run", "beta", "-p", "GAIN", "0.4", *root)
     assert other.exit_code == 0, other.output
     assert "0.9" in other.output and "above" in other.output
+
+
+def test_run_stores_the_output_of_the_check_cell_alone(small: SmallBook) -> None:
+    small.insert("print('not kept')")
+    small.cells(lambda cells: cells[-1].update(execution_count=None, outputs=[]))
+    before = small.beta.read_text()
+    small.replace(small.claims, "max = 0.6", "max = 0.4")
+    failed = call("run", "beta", "--store", "--root", str(small.root))
+    assert failed.exit_code == 1 and "above: its range is" in failed.output
+    assert small.beta.read_text() == before
+    small.replace(small.claims, "max = 0.4", "max = 0.7")
+    stored = call("run", "beta", "--store", "--root", str(small.root))
+    assert stored.exit_code == 0, stored.output
+    cells = json.loads(small.beta.read_text())["cells"]
+    kept = [c["outputs"] for c in cells if c["cell_type"] == "code"]
+    assert not any(kept[:-1])
+    assert "0.4 to 0.7" in "".join(kept[-1][0]["text"])
+    assert all(defect.where == "part/alpha" for defect in small.build().defects)
 
 
 def test_calibrate_measures_ranges_and_then_the_book_holds(small: SmallBook) -> None:

@@ -149,7 +149,7 @@ def problems(notebook: dict[str, Any]) -> list[str]:
         found.append("parameters cell")
     if not code or not tags[-1] >= CHECK_TAGS or "check_table(" not in sources[-1]:
         found.append("check cell")
-    elif not code[-1]["outputs"]:
+    elif not (code[-1]["outputs"] and code[-1]["execution_count"]):
         found.append("check cell without stored output")
     if any(c["outputs"] or c.get("execution_count") for c in code[:-1]):
         found.append("stored output")
@@ -195,7 +195,7 @@ PLANTED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "parameters cell": lambda nb: first_code(nb["cells"]).update(source="SEED = 1"),
     "check cell": lambda nb: nb["cells"].append(plain(nb["cells"])),
     "check cell without stored output": lambda nb: [
-        c.update(outputs=[]) for c in nb["cells"] if c["cell_type"] == "code"
+        c.update(execution_count=None) for c in nb["cells"] if c["cell_type"] == "code"
     ],
     "stored output": lambda nb: plain(nb["cells"]).update(execution_count=3),
 }
