@@ -283,6 +283,8 @@ def place(key: str, fig: Figure) -> None:
         from IPython.display import Image
 
         png = io.BytesIO()
+        for ax in fig.axes:  # matplotlib gives a title its own size when it is set
+            ax.title.set_fontsize(_STYLE["axes.titlesize"])
         for legend in filter(None, (ax.get_legend() for ax in fig.axes)):
             legend.get_frame().set_linewidth(0)
             for text in legend.get_texts():
