@@ -65,9 +65,9 @@ def test_run_takes_parameters_as_python_literals(
     seen: list[Any] = []
 
     def run(
-        book: Any, chapter: str, parameters: Any, *, watch: Any, say: Any
+        book: Any, chapter: str, parameters: Any, *, store: bool, watch: Any, say: Any
     ) -> Report:
-        seen.append((book.profile, chapter, parameters))
+        seen.append((book.profile, chapter, parameters, store))
         say("p/a: 1.0 s, 100 MB")
         return Report()
 
@@ -75,7 +75,8 @@ def test_run_takes_parameters_as_python_literals(
     line = "run -p SEED 3 a -p PROFILE hub -p RATE 1e-3 -p NAME=cnn -p SIZES [1,2]"
     assert call(*line.split()).exit_code == 0
     expected = {"SEED": 3, "RATE": 1e-3, "NAME": "cnn", "SIZES": [1, 2]}
-    assert seen == [("hub", "a", expected)]
+    assert call("run", "b", "--store").exit_code == 0
+    assert seen == [("hub", "a", expected, False), ("embedded", "b", {}, True)]
 
 
 def test_an_unknown_chapter_is_told_with_the_valid_ones(book: Path) -> None:
