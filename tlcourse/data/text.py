@@ -185,8 +185,7 @@ def load_tickets() -> TextSet:
 
 def _read(name: str, group: str, label: str, classes: tuple[str, ...]) -> TextSet:
     table = files("tlcourse.data") / "assets" / f"{name}.csv"
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
 
     def split(part: str) -> TextSplit:
         own = [row for row in rows if row["split"] == part]
