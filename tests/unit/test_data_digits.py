@@ -250,7 +250,7 @@ def test_take_may_take_all_but_divide_leaves_something() -> None:
     ("n", "message"),
     [
         (0, "n_per_class must be >= 1, got 0"),
-        (3, "must have 3 pictures, got 2 of class 1"),
+        (3, "must have 3 examples, got 2 of class 1"),
     ],
 )
 def test_take_says_what_is_missing(n: int, message: str) -> None:

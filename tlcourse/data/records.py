@@ -10,7 +10,7 @@ from torch import Tensor
 from tlcourse._checks import check_labels, require
 from tlcourse.runtime import Source
 
-__all__ = ["DataSet", "Split"]
+__all__ = ["DataSet", "Split", "sample_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,7 @@ class Split:
         >>> split.take(1, torch.Generator().manual_seed(0)).labels.tolist()
         [0, 1]
         """
-        chosen = self._draw("data.Split.take", n_per_class, generator)
+        chosen = sample_rows("data.Split.take", self.labels, n_per_class, generator)
         return Split(self.images[chosen], self.labels[chosen])
 
     def divide(
@@ -137,7 +137,7 @@ class Split:
         ([0, 1], [0, 0, 1])
         """
         where = "data.Split.divide"
-        chosen = self._draw(where, n_per_class, generator)
+        chosen = sample_rows(where, self.labels, n_per_class, generator)
         require(
             len(chosen) < len(self),
             where,
@@ -152,28 +152,53 @@ class Split:
             Split(self.images[left], self.labels[left]),
         )
 
-    def _draw(self, where: str, n_per_class: int, generator: torch.Generator) -> Tensor:
-        """Draw the rows of a stratified sample."""
+
+def sample_rows(
+    where: str, labels: Tensor, n_per_class: int, generator: torch.Generator
+) -> Tensor:
+    """Draw the rows of a stratified sample without replacement.
+
+    Parameters
+    ----------
+    where : str
+        The caller's name, for the errors.
+    labels : Tensor, shape (n,), int64
+        Class indices.
+    n_per_class : int
+        Examples of each class.
+    generator : torch.Generator
+        Decides which; equal generators give equal samples.
+
+    Returns
+    -------
+    Tensor, shape (n_per_class * classes,), int64
+        Rows, ordered by class.
+
+    Raises
+    ------
+    ValueError
+        If `n_per_class` < 1 or a class has fewer examples.
+    """
+    require(
+        n_per_class >= 1,
+        where,
+        "n_per_class must be >= 1",
+        n_per_class,
+        "count the examples of one class, not of all",
+    )
+    rows = []
+    for label in sorted(set(labels.tolist())):
+        members = torch.nonzero(labels == label).flatten()
         require(
-            n_per_class >= 1,
+            len(members) >= n_per_class,
             where,
-            "n_per_class must be >= 1",
-            n_per_class,
-            "count the pictures of one class, not of all",
+            f"each class must have {n_per_class} examples",
+            f"{len(members)} of class {label}",
+            "ask for fewer, or draw from the training split",
         )
-        rows = []
-        for label in sorted(set(self.labels.tolist())):
-            members = torch.nonzero(self.labels == label).flatten()
-            require(
-                len(members) >= n_per_class,
-                where,
-                f"each class must have {n_per_class} pictures",
-                f"{len(members)} of class {label}",
-                "ask for fewer, or draw from the training split",
-            )
-            order = torch.randperm(len(members), generator=generator)
-            rows.append(members[order[:n_per_class]])
-        return torch.cat(rows)
+        order = torch.randperm(len(members), generator=generator)
+        rows.append(members[order[:n_per_class]])
+    return torch.cat(rows)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -1,0 +1,206 @@
+"""Two collections of short English texts, written for the course.
+
+`reviews` are judgements of products and services in four domains; `tickets` are
+messages to a support desk of a company with two business units. Both lie in the
+package as CSV files with one text a row and its split in a column, so a split never
+depends on a seed. `book/data-and-models.md` has their cards.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from importlib.resources import files
+
+import torch
+from torch import Tensor
+
+from tlcourse._checks import check_choice, check_labels, require
+from tlcourse.data.records import sample_rows
+
+__all__ = ["TextSet", "TextSplit", "load_reviews", "load_tickets"]
+
+_INTENTS = (
+    "access",
+    "billing",
+    "cancellation",
+    "complaint",
+    "delivery",
+    "fault",
+    "feature_request",
+    "how_to",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TextSplit:
+    """Texts with their class labels; one of a data set's three parts.
+
+    Parameters
+    ----------
+    texts : tuple of str
+        At least one, none empty.
+    labels : Tensor, shape (n,), int64
+        Class indices, 0 and up.
+    groups : tuple of str
+        Where each text comes from: its domain or business unit.
+    hard : Tensor, shape (n,), bool
+        Whether its writer made it hard on purpose.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ or a text is empty.
+    TypeError
+        If the labels are not int64.
+
+    Examples
+    --------
+    >>> split = TextSplit(("Good.", "Bad."), torch.tensor([1, 0]), ("a", "b"),
+    ...                   torch.tensor([False, False]))
+    >>> split.only("b").texts
+    ('Bad.',)
+    """
+
+    texts: tuple[str, ...]
+    labels: Tensor
+    groups: tuple[str, ...]
+    hard: Tensor
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not belong together."""
+        where = "data.TextSplit"
+        lengths = [len(self.texts), len(self.groups), len(self.hard)]
+        require(
+            set(lengths) == {len(self.labels)} and lengths[0] > 0,
+            where,
+            "texts, labels, groups and hard must have one length, at least 1",
+            f"{[lengths[0], len(self.labels), *lengths[1:]]}",
+            "was one of them filtered alone?",
+        )
+        empty = [i for i, text in enumerate(self.texts) if not text.strip()]
+        require(
+            not empty, where, "no text may be empty", f"{empty[:5]}", "an empty row?"
+        )
+        check_labels(where, self.labels, len(self), torch.iinfo(torch.int64).max)
+
+    def __len__(self) -> int:
+        """Return the number of texts."""
+        return len(self.texts)
+
+    def only(self, group: str) -> TextSplit:
+        """Return the texts of one group.
+
+        Raises
+        ------
+        ValueError
+            If no text belongs to `group`.
+        """
+        check_choice("data.TextSplit.only", "group", group, sorted(set(self.groups)))
+        return self._rows([i for i, g in enumerate(self.groups) if g == group])
+
+    def take(self, n_per_class: int, generator: torch.Generator) -> TextSplit:
+        """Draw `n_per_class` texts of every class without replacement.
+
+        Raises
+        ------
+        ValueError
+            If `n_per_class` < 1 or a class has fewer texts.
+        """
+        where = "data.TextSplit.take"
+        return self._rows(
+            sample_rows(where, self.labels, n_per_class, generator).tolist()
+        )
+
+    def _rows(self, rows: list[int]) -> TextSplit:
+        texts, groups = (
+            tuple(column[i] for i in rows) for column in (self.texts, self.groups)
+        )
+        return TextSplit(texts, self.labels[rows], groups, self.hard[rows])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TextSet:
+    """A collection of texts: three fixed splits, and where it comes from.
+
+    Parameters
+    ----------
+    name : str
+        Short name, as in the book.
+    classes : tuple of str
+        ``classes[i]`` names label i.
+    groups : tuple of str
+        The domains or business units.
+    train, validation, test : TextSplit
+        Parts that share no text, never a function of a notebook's seed.
+    licence, citation : str
+        What the data card says.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    train: TextSplit
+    validation: TextSplit
+    test: TextSplit
+    licence: str = "CC0 1.0"
+    citation: str = "Written for this course."
+
+
+def load_reviews() -> TextSet:
+    """Return 1,600 short reviews: four domains, negative and positive, 200 of each.
+
+    Returns
+    -------
+    TextSet
+        Of each domain and sentiment 120 texts to train, 30 to validate, 50 to test;
+        one in ten of every part is hard on purpose.
+
+    Examples
+    --------
+    >>> reviews = load_reviews()
+    >>> len(reviews.train), len(reviews.validation), len(reviews.test)
+    (960, 240, 400)
+    """
+    return _read("reviews", "domain", "label", ("negative", "positive"))
+
+
+def load_tickets() -> TextSet:
+    """Return 1,120 messages to a support desk: two business units, eight intents.
+
+    Returns
+    -------
+    TextSet
+        Of each unit and intent 40 texts to train, 10 to validate, 20 to test; one in
+        ten of every part is hard on purpose.
+
+    Examples
+    --------
+    >>> tickets = load_tickets()
+    >>> len(tickets.train.only("cloud")), tickets.classes[:3]
+    (320, ('access', 'billing', 'cancellation'))
+    """
+    return _read("tickets", "unit", "intent", _INTENTS)
+
+
+def _read(name: str, group: str, label: str, classes: tuple[str, ...]) -> TextSet:
+    table = files("tlcourse.data") / "assets" / f"{name}.csv"
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+
+    def split(part: str) -> TextSplit:
+        own = [row for row in rows if row["split"] == part]
+        return TextSplit(
+            tuple(row["text"] for row in own),
+            torch.tensor([classes.index(row[label]) for row in own]),
+            tuple(row[group] for row in own),
+            torch.tensor([row["hard"] != "" for row in own]),
+        )
+
+    return TextSet(
+        name=name,
+        classes=classes,
+        groups=tuple(sorted({row[group] for row in rows})),
+        train=split("train"),
+        validation=split("validation"),
+        test=split("test"),
+    )
