@@ -159,7 +159,8 @@ class Sheet:
         rule = np.clip(1 - np.abs(far - 0.93) * (self.size / 2), 0, 1)
         tint = np.array(self.style.paper, dtype=np.float32)[:, None, None]
         shade = 1 - rule * (0 if self.style.hatched else 0.6)
-        return np.multiply(tint - mottled, shade)
+        paper: Array = (tint - mottled) * shade
+        return paper
 
     def nature(self) -> Array:
         """Paint the ground, with blades and pebbles, and the shadow on it."""
@@ -175,8 +176,8 @@ class Sheet:
             self.clutter(k)
         ahead, right, shadow = self.each(*self.light, self.f["shadow"])
         p, q = self.places[0][2] + 0.12 * ahead, self.places[0][3] + 0.12 * right
-        near = np.clip(1 - p * p - 4 * q * q, 0, 1)
-        return np.multiply(self.canvas, 1 - shadow * near)
+        self.canvas *= 1 - shadow * np.clip(1 - p * p - 4 * q * q, 0, 1)
+        return self.canvas
 
     def clutter(self, k: int) -> None:
         """Lay down one blade of grass or one pebble."""
@@ -276,7 +277,11 @@ class Sheet:
             reach = self.f["reach"] if free else 1.0
             at = [((a - pu) * reach, (b - pv) * reach) for a, b in path]
             at = [(pu + a * cos - b * sin, pv + a * sin + b * cos) for a, b in at]
-            r = np.linspace(*part.radii, len(path)).tolist()
+            # Nothing is thinner than a pixel, or it would be seen only in places.
+            r = [
+                np.maximum(w, 0.5 / self.px)
+                for w in np.linspace(*part.radii, len(path))
+            ]
             segments += [(at[j : j + 2], r[j : j + 2]) for j in range(len(path) - 1)]
 
         def distance(u: Array, v: Array, rows: Array | None = None) -> Array:

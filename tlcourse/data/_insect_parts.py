@@ -126,16 +126,16 @@ tail limb dark 8.5,1.5 -80,70 -64,74 -50,64 pivot=-48,0
 
 mantis: green 6ba83d a8bd61, brown 856138 b28f5c, yellow c2b252 9e8a3d,
     grey 857d73 ada18f
-legs limb dark 3.5,2.2 -8,6 12,-10 26,66 | -16,8 -44,-18 -74,66
-legs limb body 4,2.5 -4,8 22,-2 44,66 | -14,10 -34,-6 -48,66
-antennae limb dark 1.8,1.2 66,-74 84,-92 104,-96 | 70,-72 92,-80 112,-76
-abdomen oval second -52,18 50,15 turn=-14 stripes=7,30
-wings spot body -48,8 54,13 turn=-14 egg=8
-thorax limb body 12,8 -10,4 22,-24 50,-54
-claws limb dark 6,5 44,-46 58,-14 96,-30
-claws limb body 7,3.5 46,-44 52,-8 88,-52 66,-22
-head oval body 60,-62 10,16 turn=50 egg=-30
-eyes spot night 56,-70 6,6
+legs limb dark 3.5,2.2 -15,10 10,6 -15,79 | -23,8 -34,-29 -102,29
+legs limb body 4,2.5 -12,14 15,18 0,88 | -22,10 -31,-14 -80,42
+antennae limb dark 1.8,1.2 89,-22 114,-29 133,-22 | 92,-19 115,-15 130,-1
+abdomen oval second -59,-2 50,15 turn=16 stripes=7,30
+wings spot body -51,-8 54,13 turn=16 egg=8
+thorax limb body 12,8 -16,7 26,-1 65,-13
+claws limb dark 6,5 56,-9 52,26 93,31
+claws limb body 7,3.5 57,-6 44,28 97,8 63,23
+head oval body 78,-15 10,16 turn=80 egg=-30
+eyes spot night 78,-24 6,6
 
 crab: red c23b1f eb9e73, orange db7a33 f2c78c, brown 805733 bd996b,
     green 576b42 9e9e6b

@@ -268,7 +268,7 @@ def draw(
         What each picture is to show, from `SPECIES`.
     difficulty : float, default 0.5
         How far the factors vary: at 0 all animals of a species are alike but for
-        colour, ground and grain; at 1 people make mistakes. The default was chosen by
+        colour, ground and grain; at 1 some are hard to name. The default was chosen by
         looking at pictures, before any network saw one.
     generator : torch.Generator
         Decides everything else. A longer list begins like a shorter one, and another
