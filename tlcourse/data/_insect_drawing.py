@@ -208,14 +208,14 @@ class Sheet:
         """Return the distance from a line with round ends, outside > 0."""
         u, v = places[:2]
         (u0, v0), (u1, v1) = ends
-        bu, bv = u1 - u0, v1 - v0
-        ku, kv = bu / (bu * bu + bv * bv), bv / (bu * bu + bv * bv)
-        u0, v0, bu, bv, ku, kv, k0, r, taper = self.each(
-            *(u0, v0, bu, bv, ku, kv, u0 * ku + v0 * kv, radii[0], radii[1] - radii[0]),
+        eu, ev = u1 - u0, v1 - v0
+        ku, kv = eu / (eu * eu + ev * ev), ev / (eu * eu + ev * ev)
+        u0, v0, eu, ev, ku, kv, k0, r, taper = self.each(
+            *(u0, v0, eu, ev, ku, kv, u0 * ku + v0 * kv, radii[0], radii[1] - radii[0]),
             rows=rows,
         )
         t = np.clip(u * ku + v * kv - k0, 0, 1)
-        du, dv = u - t * bu - u0, v - t * bv - v0
+        du, dv = u - t * eu - u0, v - t * ev - v0
         far: Array = np.sqrt(du * du + dv * dv) - t * taper - r
         return far
 

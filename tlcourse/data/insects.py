@@ -358,7 +358,8 @@ def render(insects: Insects, *, style: str = "photo", size: int = 64) -> Picture
             at = rows[start : start + step]
             factors = dict(zip(FACTORS, values[at].T, strict=True))
             images[at], parts[at] = Sheet(SPECIES[kind], factors, style, size).draw()
-    return Pictures(torch.from_numpy(images).float() / 255, torch.from_numpy(parts))
+    shares = images / np.float32(255)
+    return Pictures(torch.from_numpy(shares), torch.from_numpy(parts))
 
 
 def members(domain: str, split: str) -> Insects:
