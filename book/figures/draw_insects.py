@@ -48,7 +48,7 @@ def main() -> None:
     """Write the files beside this one, with 256 colours each to keep them small."""
     for name, image in figures():
         pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
-        picture = Image.fromarray(pixels).quantize(256)
+        picture = Image.fromarray(pixels).quantize(256, kmeans=1)
         picture.save(Path(__file__).with_name(name), optimize=True)
 
 

@@ -25,9 +25,9 @@ from tlcourse.data.insects import Insects, Pictures
 from tlcourse.data.records import DataSet, Split
 
 HASHES = {
-    "photo": "9d95f826d013ee362ef8be5368de608689e617a3eef54e502e6aeca4759de6f7",
-    "ink": "d15cf2c7dcac1db9d9e25242051d1c3557c3b7cf452d45524d69cdef498249b6",
-    "plate": "dd25bd64f7d17ed50149dd1750027b1784bae9acfdf4e9f396fbf396ce5ad1a5",
+    "photo": "672d030ea3b7958ea1f9b98ea5a35be0e90e96baf49a8a130a53a7ad53e3de10",
+    "ink": "515e732676066be93b78e1629596b2c41bf3b0024765a6a7a530d8d84be70b7f",
+    "plate": "72563c5ee7866b561e970b1ff7c13c2827d54811430fdff73c6dc2033e2d945e",
 }
 PROGRAM = """
 import hashlib

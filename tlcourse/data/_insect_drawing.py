@@ -269,11 +269,14 @@ class Sheet:
     def limb(self, part: Part) -> None:
         """Draw a part made of lines between joints."""
         moves = part.name in ("legs", "antennae", "claws", "tail")
-        free = part.name in ("legs", "antennae") and part.pivot is None
+        free = part.name in ("legs", "antennae")
         segments = []
         for k, path in enumerate(part.paths):
             pu, pv = part.pivot or path[0]
-            cos, sin = self.pose(part, k) if moves else turn(0.0)
+            # Legs turn in different directions, parts around one pivot together.
+            cos, sin = (
+                self.pose(part, k * (part.pivot is None)) if moves else (1.0, 0.0)
+            )
             reach = self.f["reach"] if free else 1.0
             at = [((a - pu) * reach, (b - pv) * reach) for a, b in path]
             at = [(pu + a * cos - b * sin, pv + a * sin + b * cos) for a, b in at]
