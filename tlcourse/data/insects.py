@@ -473,7 +473,7 @@ def _load(
         train=parts[0],
         validation=parts[1],
         test=parts[2],
-        steps=1280,
+        steps=640,
         licence="CC0 1.0 (the pictures); BSD-3-Clause (the program)",
         citation="This course",
         description="Drawn arthropods whose factors and parts are known.",
