@@ -263,6 +263,12 @@ def test_take_says_what_is_missing(n: int, message: str) -> None:
     [
         (torch.zeros(2, 1, 4, 4, dtype=torch.uint8), [0, 1], TypeError, "float32"),
         (torch.zeros(2, 4, 4), [0, 1], ValueError, "channel axis missing"),
+        (
+            torch.zeros(2, 2, 4, 4),
+            [0, 1],
+            ValueError,
+            r"\(n, 1, h, w\) or \(n, 3, h, w\)",
+        ),
         (torch.zeros(0, 1, 4, 4), [], ValueError, "n >= 1"),
         (torch.full((2, 1, 4, 4), 255.0), [0, 1], ValueError, "still bytes"),
         (torch.zeros(2, 1, 4, 4), [0, 1, 2], ValueError, "same batch"),
@@ -274,6 +280,13 @@ def test_split_refuses_what_no_training_could_use(
 ) -> None:
     with pytest.raises(error, match=message):
         Split(images, torch.tensor(labels, dtype=torch.int64))
+
+
+def test_split_takes_grey_and_colour() -> None:
+    for channels in (1, 3):
+        split = Split(torch.zeros(4, channels, 2, 2), torch.tensor([0, 1, 0, 1]))
+        sample = split.take(1, torch.Generator().manual_seed(0))
+        assert sample.images.shape == (2, channels, 2, 2)
 
 
 def test_data_set_refuses_parts_that_do_not_belong_together() -> None:

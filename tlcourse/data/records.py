@@ -19,8 +19,8 @@ class Split:
 
     Parameters
     ----------
-    images : Tensor, shape (n, 1, h, w), float32
-        Grey pictures, 0 = background, 1 = ink.
+    images : Tensor, shape (n, 1, h, w) or (n, 3, h, w), float32
+        Grey pictures, 0 = background, 1 = ink; or red, green and blue.
     labels : Tensor, shape (n,), int64
         Class indices, 0 and up.
 
@@ -51,10 +51,10 @@ class Split:
             )
         require(
             self.images.ndim == 4
-            and self.images.shape[1] == 1
+            and self.images.shape[1] in (1, 3)
             and len(self.images) > 0,
             where,
-            "images must have shape (n, 1, h, w) with n >= 1",
+            "images must have shape (n, 1, h, w) or (n, 3, h, w) with n >= 1",
             f"shape {tuple(self.images.shape)}",
             "is the channel axis missing?",
         )

@@ -41,7 +41,7 @@ def shift(
     Parameters
     ----------
     split : Split
-        Pictures of shape (n, 1, h, w) and labels; left as it is.
+        Pictures, grey or in colour, and labels; left as it is.
     kind : str
         A key of `KINDS`, which says what `level` means.
     level : float
