@@ -142,6 +142,25 @@ def test_bootstrap_is_scipys_within_its_noise() -> None:
     assert found.n == 200
 
 
+def test_paired_bootstrap_of_two_models_is_scipys_within_its_noise() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.random((2, 300)) < [[0.85], [0.8]]
+    wanted = stats.bootstrap(
+        (first, second),
+        lambda a, b: a.mean() - b.mean(),
+        paired=True,
+        vectorized=False,
+        method="percentile",
+        n_resamples=2000,
+        rng=1,
+    ).confidence_interval
+    found = evidence.bootstrap_interval(
+        lambda a, b: a.mean() - b.mean(), torch.tensor(first), second, generator=draws()
+    )
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), abs=0.01)
+    assert found.mean == pytest.approx(first.mean() - second.mean(), abs=1e-12)
+
+
 def test_bootstrap_keeps_examples_together() -> None:
     rows = np.arange(20)
 
