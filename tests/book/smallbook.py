@@ -14,7 +14,7 @@ CONFIG = {
     "title": "A small book",
     "only_build_toc_files": True,
     "exclude_patterns": [".*", "**/.*", "_build", "tlcourse"],
-    "execute": {"execute_notebooks": "force"},
+    "execute": {"execute_notebooks": "force", "timeout": 180},
     "sphinx": {
         "extra_extensions": ["tlcourse.sphinx_ext"],
         "config": {"nb_execution_raise_on_error": True},
