@@ -53,8 +53,10 @@ def create(folder: Path, torch_index: str) -> None:
     entries = locked()
 
     def install(*arguments: str | Path) -> None:
+        # Compiled once here, not by every notebook that may not write into the folder.
         command = [str(bin_folder / "uv"), "pip", "install", "--quiet"]
-        command += ["--python", python, "--no-deps", *map(str, arguments)]
+        command += ["--compile-bytecode", "--python", python, "--no-deps"]
+        command += map(str, arguments)
         subprocess.run(command, check=True)
 
     def listed(name: str, names: list[str]) -> Path:

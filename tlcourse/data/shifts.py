@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from tlcourse._checks import check_choice, check_range
@@ -108,16 +109,16 @@ def shift(
 
 
 def _blur(images: Tensor, deviation: float) -> Tensor:
-    from torchvision.transforms.v2 import functional
-
+    # SciPy's filters: torchvision, which has them too, takes seconds to import.
     reach = min(math.ceil(3 * deviation), min(images.shape[2:]) - 1)
-    size = [2 * reach + 1] * 2
-    blurred: Tensor = functional.gaussian_blur(images, size, [deviation] * 2)
-    return blurred.clamp(0, 1)
+    blurred = ndimage.gaussian_filter(
+        images.numpy(), deviation, mode="mirror", radius=reach, axes=(2, 3)
+    )
+    return torch.from_numpy(blurred).clamp(0, 1)
 
 
 def _rotate(images: Tensor, degrees: float) -> Tensor:
-    from torchvision.transforms.v2 import InterpolationMode, functional
-
-    turned: Tensor = functional.rotate(images, degrees, InterpolationMode.BILINEAR)
-    return turned.clamp(0, 1)
+    turned = ndimage.rotate(
+        images.numpy(), degrees, (2, 3), False, order=1, mode="grid-constant"
+    )
+    return torch.from_numpy(turned).clamp(0, 1)
