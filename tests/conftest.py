@@ -24,6 +24,7 @@ import no_network  # noqa: E402
 
 no_network.block()
 os.environ["MPLBACKEND"] = "Agg"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # before torch is loaded, see `execution`
 hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("suite")
 
