@@ -310,3 +310,50 @@ def test_redraw_refuses_what_it_would_copy():
 
     with pytest.raises(ValueError, match=r"reset_parameters, got none in 1 \(Scale\)"):
         models.redraw(nn.Sequential(nn.Linear(2, 2), Scale()), generator=seeded())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "alexnet", "vit_b_32"])
+def test_body_and_head_takes_a_classifier_apart_without_copying(name):
+    model = torchvision.models.get_model(name, weights=None).eval()
+    images = torch.rand(2, 3, 224, 224, generator=seeded())
+    weights = {id(p) for p in model.parameters()}
+    with torch.no_grad():
+        expected = model(images)
+        parts = models.body_and_head(model)
+        assert torch.equal(parts(images), expected)
+        assert parts.body(images).shape == (2, parts.feature_dim)
+    assert parts.body is model and not parts.training
+    assert {id(p) for p in parts.parameters()} == weights
+    assert len(list(parts.head.parameters())) == 2
+    assert models.replace_head(parts, 5, generator=seeded()) is parts
+    assert parts(images).shape == (2, 5)
+
+
+def test_body_and_head_keeps_the_mode():
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(4, 3))
+    parts = models.body_and_head(model.train())
+    assert all(module.training for module in parts.modules())
+    assert isinstance(model[2], nn.Identity)
+
+
+@pytest.mark.parametrize(
+    ("name", "came"),
+    [("squeezenet1_1", "Conv2d in SqueezeNet"), ("googlenet", "several in GoogLeNet")],
+)
+def test_body_and_head_refuses_other_heads_and_changes_nothing(name, came):
+    model = weightless(name)
+    before = str(model)
+    with pytest.raises(TypeError, match=f"must be one linear layer .*, got {came}; re"):
+        models.body_and_head(model)
+    assert str(model) == before
+    slim = weightless("googlenet", aux_logits=False)
+    assert models.body_and_head(slim).feature_dim == 1024
+
+
+def test_body_and_head_refuses_models_that_return_no_tensor():
+    import transformers
+
+    with torch.device("meta"):
+        model = transformers.GPT2ForSequenceClassification(transformers.GPT2Config())
+    with pytest.raises(TypeError, match="returns the logits, got Linear in GPT2For"):
+        models.body_and_head(model)
