@@ -8,6 +8,7 @@ verifies, and torchvision is shown finished files.
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
 import tarfile
 import tempfile
@@ -299,21 +300,18 @@ def load_hymenoptera(
     from PIL import Image
     from torchvision.transforms import functional as pictures
 
-    parts = []
+    classes, parts = ("ant", "bee"), []
     with zipfile.ZipFile(file.fetch()) as archive:
         for part in ("train", "val"):
+            place = re.compile(rf"hymenoptera_data/{part}/(ant|bee)s/[^/]+\.jpe?g")
             images, labels = [], []
-            for label, name in enumerate(("ants", "bees")):
-                folder = f"hymenoptera_data/{part}/{name}/"
-                for path in sorted(archive.namelist()):
-                    if path.startswith(folder) and path.endswith((".jpg", ".jpeg")):
-                        with archive.open(path) as photograph:
-                            image = Image.open(photograph).convert("RGB")
-                        image = pictures.resize(image, size * 8 // 7)
-                        images.append(
-                            pictures.to_tensor(pictures.center_crop(image, size))
-                        )
-                        labels.append(label)
+            for found in filter(None, map(place.fullmatch, sorted(archive.namelist()))):
+                image = Image.open(archive.open(found[0])).convert("RGB")
+                image = pictures.center_crop(
+                    pictures.resize(image, size * 8 // 7), size
+                )
+                images.append(pictures.to_tensor(image))
+                labels.append(classes.index(found[1]))
             parts.append(Split(torch.stack(images), torch.tensor(labels)))
     train, test = parts
     return _dataset(
@@ -321,7 +319,7 @@ def load_hymenoptera(
         train,
         test,
         n_validation,
-        classes=("ant", "bee"),
+        classes=classes,
         steps=640,
         sources=(file,),
         description="Photographs of ants and bees, resized and cropped.",
