@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -10,10 +11,20 @@ from torch import Tensor, nn
 
 from tlcourse._checks import check_range, require
 
-__all__ = ["BodyHead", "redraw", "replace_head", "small_cnn"]
+__all__ = [
+    "BodyHead",
+    "Normalise",
+    "body_and_head",
+    "redraw",
+    "replace_head",
+    "small_cnn",
+]
 
 
 _AnyModule = TypeVar("_AnyModule", bound=nn.Module)
+
+_HEADS = ("classifier", "fc", "head", "heads")  # what torchvision calls its heads
+_AUX = ("AuxLogits", "aux1", "aux2")  # those of Inception and GoogLeNet
 
 
 class BodyHead(nn.Module):
@@ -78,6 +89,51 @@ class BodyHead(nn.Module):
         return logits
 
 
+class Normalise(nn.Module):
+    """Subtract a mean from each channel of pictures and divide by a deviation.
+
+    As the first layer of a pre-trained network it keeps the numbers that the weights
+    were trained with: such a network takes pixels in [0, 1] and cannot be fed wrongly.
+
+    Parameters
+    ----------
+    mean, std : sequence of float
+        One number a channel; the deviations above 0.
+
+    Raises
+    ------
+    ValueError
+        If a deviation is not above 0, or there are not as many as means.
+
+    Examples
+    --------
+    >>> Normalise([0.5], [0.25])(torch.ones(1, 1, 1, 1)).item()
+    2.0
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        require(
+            len(mean) == len(std) and min(std, default=0) > 0,
+            "models.Normalise",
+            "std must hold a number above 0 for each channel of mean",
+            f"mean {list(mean)} and std {list(std)}",
+            "is a channel constant in all pictures?",
+        )
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])  # (c, 1, 1)
+        self.register_buffer("std", torch.tensor(std)[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return pictures (n, c, h, w) in the network's units."""
+        return (images - self.mean) / self.std
+
+    def reset_parameters(self) -> None:
+        """Leave everything as it is: what belongs to the data is not learned."""
+
+
 def small_cnn(
     num_classes: int,
     *,
@@ -127,6 +183,7 @@ def small_cnn(
     torch.Size([2, 64])
     """
     where = "models.small_cnn"
+    _check_classes(where, num_classes)
     check_range(where, "in_channels", in_channels, 1)
     require(
         image_size > 0 and image_size % 4 == 0,
@@ -150,20 +207,21 @@ def small_cnn(
     for layer in body:
         if isinstance(layer, nn.Conv2d | nn.Linear):
             _draw(layer, generator)
-    return BodyHead(
-        body, _linear(where, 64, num_classes, generator=generator), feature_dim=64
-    )
+    return BodyHead(body, _linear(64, num_classes, generator=generator), feature_dim=64)
 
 
 def replace_head(
-    model: BodyHead, num_classes: int, *, generator: torch.Generator
-) -> BodyHead:
-    """Give a model a new linear head with freshly drawn weights.
+    model: _AnyModule, num_classes: int, *, generator: torch.Generator
+) -> _AnyModule:
+    """Give a classifier a new last layer with freshly drawn weights.
 
     Parameters
     ----------
-    model : BodyHead
-        The model to change, in place; its body is left as it is.
+    model : nn.Module
+        Changed in place, all but its head left as it is: a `BodyHead`, any classifier
+        of torchvision (auxiliary heads are replaced as well), any
+        ``ForSequenceClassification`` of transformers (its configuration is told), or
+        an ``nn.Sequential`` that ends in a linear layer or a 1 x 1 convolution.
     num_classes : int
         The number of classes c of the new task, at least 2.
     generator : torch.Generator
@@ -171,16 +229,21 @@ def replace_head(
 
     Returns
     -------
-    BodyHead
-        `model` itself. The new head is on the body's device, trainable, and in the
+    nn.Module
+        `model` itself. The new head is on the old one's device, trainable, and in the
         model's mode. An optimizer made before the call still holds the old head.
 
     Raises
     ------
     TypeError
-        If `model` has no body and head.
+        If the model is none of these, so that its head cannot be told from its body.
     ValueError
         If `num_classes` is below 2.
+
+    Notes
+    -----
+    A new head is of the old one's kind, a linear layer or a convolution, with a bias
+    if that had one; a `BodyHead` always gets a linear layer. Weights as in `small_cnn`.
 
     Examples
     --------
@@ -190,17 +253,108 @@ def replace_head(
     Linear(in_features=64, out_features=3, bias=True)
     """
     where = "models.replace_head"
-    if not isinstance(model, BodyHead):
-        raise TypeError(
-            f"{where}: model must be a BodyHead, got {type(model).__name__}; "
-            "wrap its parts with models.BodyHead"
-        )
-    head = _linear(where, model.feature_dim, num_classes, generator=generator)
-    like = next(model.parameters(), None)
-    if like is not None:
-        head = head.to(like.device, like.dtype)
-    model.head = head.train(model.training)
+    _check_classes(where, num_classes)
+    if isinstance(model, BodyHead):
+        like = next(model.parameters(), torch.empty(0))
+        head = _linear(model.feature_dim, num_classes, generator=generator)
+        model.head = head.to(like.device, like.dtype).train(model.training)
+        return model
+    for name, old in _heads(where, model).items():
+        new: nn.Conv2d | nn.Linear
+        if isinstance(old, nn.Linear):
+            new = _linear(old.in_features, num_classes, generator=generator)
+        else:
+            with torch.random.fork_rng(devices=[]):
+                new = nn.Conv2d(old.in_channels, num_classes, 1)
+            _draw(new, generator)
+        if old.bias is None:
+            new.bias = None
+        new = new.to(old.weight.device, old.weight.dtype).train(model.training)
+        model.set_submodule(name, new)
+    for name in {"num_classes", "num_labels"} & vars(model).keys():
+        setattr(model, name, num_classes)
+    config = getattr(model, "config", None)
+    if config is not None:  # transformers' losses ask it; id2label follows by itself
+        config.num_labels, config.problem_type = num_classes, None
     return model
+
+
+def body_and_head(model: nn.Module) -> BodyHead:
+    """Take a classifier apart: all but its last linear layer, and that layer.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A classifier of torchvision whose last layer is linear, or an
+        ``nn.Sequential``. It becomes the body, in place: an ``nn.Identity`` stands
+        where the last layer was.
+
+    Returns
+    -------
+    BodyHead
+        With the same modules, not copies, in the mode they were in:
+        ``head(body(x))`` is what ``model(x)`` was.
+
+    Raises
+    ------
+    TypeError
+        If the head is not one linear layer, as in SqueezeNet, in a network with
+        auxiliary heads, or in a model of transformers, which returns no tensor.
+
+    Examples
+    --------
+    >>> model = body_and_head(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)))
+    >>> model.body, model.feature_dim
+    (Sequential(
+      (0): Flatten(start_dim=1, end_dim=-1)
+      (1): Identity()
+    ), 4)
+    """
+    where = "models.body_and_head"
+    (name, head), *others = _heads(where, model).items()
+    if others or hasattr(model, "config") or not isinstance(head, nn.Linear):
+        kind = "several" if others else type(head).__name__
+        raise TypeError(
+            f"{where}: the head must be one linear layer that returns the logits, got "
+            f"{kind} in {type(model).__name__}; replace_head takes it as it is, and "
+            "aux_logits=False builds Inception and GoogLeNet without auxiliary heads"
+        )
+    model.set_submodule(name, nn.Identity().train(head.training))
+    parts = BodyHead(model, head, feature_dim=head.in_features)
+    parts.training = model.training
+    return parts
+
+
+def _heads(where: str, model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
+    """Return name -> layer of those that give logits: the head, then auxiliary ones.
+
+    All that is known here registers layers in the order of the forward pass, so that
+    a head is the last layer with weights; what may do otherwise is refused.
+    """
+    base = getattr(model, "base_model", None)  # the body in models of transformers
+    body = set() if base is None or base is model else set(base.modules())
+    layers = {
+        name: layer
+        for name, layer in model.named_modules()
+        if layer not in body and next(layer.parameters(recurse=False), None) is not None
+    }
+    parts = ("", *(f"{part}." for part in _AUX))
+    last = [[n for n in layers if n.startswith(part)][-1:] for part in parts]
+    heads = {
+        name: layer
+        for name in sum(last, [])
+        if isinstance(layer := layers[name], nn.Linear)
+        or (isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1))
+    }
+    known = base is not None or isinstance(model, nn.Sequential)
+    if not heads or not (known or next(iter(heads)).split(".")[0] in _HEADS):
+        raise TypeError(
+            f"{where}: model must be a BodyHead, a classifier of torchvision or "
+            "transformers, or an nn.Sequential, and end in a linear layer or a 1 x 1 "
+            f"convolution, got {type(model).__name__}; wrap its parts with "
+            "models.BodyHead"
+        )
+    return heads
 
 
 def redraw(model: _AnyModule, *, generator: torch.Generator) -> _AnyModule:
@@ -251,12 +405,14 @@ def redraw(model: _AnyModule, *, generator: torch.Generator) -> _AnyModule:
     return fresh
 
 
+def _check_classes(where: str, num_classes: int) -> None:
+    cause = "does the data have two classes?"
+    check_range(where, "num_classes", num_classes, 2, cause=cause)
+
+
 def _linear(
-    where: str, features: int, num_classes: int, *, generator: torch.Generator
+    features: int, num_classes: int, *, generator: torch.Generator
 ) -> nn.Linear:
-    check_range(
-        where, "num_classes", num_classes, 2, cause="does the data have two classes?"
-    )
     with torch.random.fork_rng(devices=[]):
         head = nn.Linear(features, num_classes)
     _draw(head, generator)

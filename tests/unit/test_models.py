@@ -1,9 +1,12 @@
 """Models as body and head: shapes, where the weights come from, and misuse."""
 
+import copy
 import math
 
+import accelerate
 import pytest
 import torch
+import torchvision
 from torch import nn
 
 from tlcourse import models
@@ -102,10 +105,160 @@ def test_replace_head_draws_another_head_from_another_seed():
 
 
 def test_replace_head_refuses_another_model_and_one_class():
-    with pytest.raises(TypeError, match="must be a BodyHead, got Linear; wrap"):
+    with pytest.raises(
+        TypeError, match="1 x 1 convolution, got Linear; wrap its parts"
+    ):
         models.replace_head(nn.Linear(2, 2), 3, generator=seeded())
     model = models.small_cnn(10, generator=seeded())
     with pytest.raises(ValueError, match="models.replace_head: num_classes must lie"):
+        models.replace_head(model, 1, generator=seeded())
+
+
+def weightless(name, **settings):
+    """Build a model of torchvision on the meta device: shapes, no numbers, no memory.
+
+    RegNet computes its widths with tensors, so `torch.device("meta")` is not enough.
+    """
+    if name in ("googlenet", "inception_v3"):
+        settings["init_weights"] = False  # the other value takes a minute, and warns
+    with accelerate.init_empty_weights():
+        model = torchvision.models.get_model(name, weights=None, **settings)
+    return model.to("meta").eval()
+
+
+def heads_of(model):
+    """Return what `replace_head` must change, by names written down by hand."""
+    name = type(model).__name__
+    single = {
+        "classifier.6": ("AlexNet", "VGG"),
+        "classifier.5": ("MaxVit",),
+        "classifier.3": ("MobileNetV3",),
+        "classifier.2": ("ConvNeXt",),
+        "classifier.1": ("EfficientNet", "MNASNet", "MobileNetV2", "SqueezeNet"),
+        "classifier": ("DenseNet",),
+        "fc": ("RegNet", "ResNet", "ShuffleNetV2", "GoogLeNet", "Inception3"),
+        "head": ("SwinTransformer",),
+        "heads.head": ("VisionTransformer",),
+    }
+    (head,) = [key for key, names in single.items() if name in names]
+    others = {"GoogLeNet": ["aux1.fc2", "aux2.fc2"], "Inception3": ["AuxLogits.fc"]}
+    return [head, *others.get(name, [])]
+
+
+@pytest.mark.parametrize(
+    "name", torchvision.models.list_models(module=torchvision.models)
+)
+def test_replace_head_covers_every_classifier_of_torchvision(name):
+    model = weightless(name)
+    before = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    heads = heads_of(model)
+    assert models.replace_head(model, 7, generator=seeded()) is model
+    after = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    assert after.keys() == before.keys()
+    changed = {key for key in after if after[key] != before[key]}
+    assert {key.rpartition(".")[0] for key in changed} == set(heads)
+    assert all(after[key] == (7, *before[key][1:]) for key in changed)
+    side = 299 if name == "inception_v3" else 224
+    images = torch.empty(2, 3, side, side, device="meta")
+    assert model(images).shape == (2, 7)
+    if len(heads) > 1:  # auxiliary heads answer in training only
+        assert [tuple(x.shape) for x in model.train()(images)] == [(2, 7)] * len(heads)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "alexnet"])
+def test_replace_head_of_torchvision_draws_from_the_generator_alone(name):
+    model = torchvision.models.get_model(name, weights=None).eval()
+    kept = {key: value.clone() for key, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    models.replace_head(model, 3, generator=seeded(7))
+    assert torch.equal(torch.get_rng_state(), state)
+    head = heads_of(model)[0]
+    for key, value in model.state_dict().items():
+        if key.rpartition(".")[0] != head:
+            assert torch.equal(value, kept[key]), key
+    layer = model.get_submodule(head)
+    assert not layer.training and layer.bias.abs().max() == 0
+    assert layer.weight.var().item() == pytest.approx(2 / layer.weight[0].numel(), 0.2)
+    twin = models.replace_head(copy.deepcopy(model), 3, generator=seeded(7))
+    assert torch.equal(twin.get_submodule(head).weight, layer.weight)
+
+
+def test_replace_head_keeps_a_head_without_bias_without_one():
+    model = models.replace_head(weightless("maxvit_t"), 7, generator=seeded())
+    assert model.classifier[5].bias is None
+
+
+def test_replace_head_tells_transformers_about_the_classes():
+    import transformers
+
+    config = transformers.BertConfig(
+        vocab_size=11,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=8,
+        num_labels=1,
+    )
+    model = transformers.BertForSequenceClassification(config)
+    words = torch.ones(2, 3, dtype=torch.long)
+    assert model(words, labels=torch.tensor([0.0, 1.0])).logits.shape == (2, 1)
+    assert model.config.problem_type == "regression"  # as transformers concluded
+    models.replace_head(model, 5, generator=seeded())
+    answer = model(words, labels=torch.tensor([0, 4]))
+    assert answer.logits.shape == (2, 5)
+    expected = nn.functional.cross_entropy(answer.logits, torch.tensor([0, 4]))
+    torch.testing.assert_close(answer.loss, expected)
+    assert model.config.num_labels == model.num_labels == len(model.config.id2label)
+
+
+@pytest.mark.parametrize(
+    ("family", "head"),
+    [
+        ("Albert", "classifier"),
+        ("Bart", "classification_head.out_proj"),
+        ("Bert", "classifier"),
+        ("Deberta", "classifier"),
+        ("DistilBert", "classifier"),
+        ("Electra", "classifier.out_proj"),
+        ("Funnel", "classifier.linear_out"),
+        ("GPT2", "score"),
+        ("ModernBert", "classifier"),
+        ("Roberta", "classifier.out_proj"),
+        ("T5", "classification_head.out_proj"),
+        ("XLM", "sequence_summary.summary"),
+        ("XLNet", "logits_proj"),
+    ],
+)
+def test_replace_head_covers_sequence_classification_of_transformers(family, head):
+    import transformers
+
+    kind = getattr(transformers, f"{family}ForSequenceClassification")
+    with torch.device("meta"):
+        model = kind(kind.config_class())
+    before = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    models.replace_head(model, 7, generator=seeded())
+    after = {key: tuple(value.shape) for key, value in model.state_dict().items()}
+    changed = {key.rpartition(".")[0] for key in after if after[key] != before[key]}
+    assert changed == {head}
+    assert model.get_submodule(head).weight.shape[0] == model.config.num_labels == 7
+
+
+def test_replace_head_takes_a_plain_sequence_and_refuses_the_rest():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    models.replace_head(model, 9, generator=seeded())
+    assert model(torch.zeros(1, 4)).shape == (1, 9)
+    segmentation = torchvision.models.get_model(
+        "lraspp_mobilenet_v3_large", weights=None, weights_backbone=None
+    )
+    for other in (
+        nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2)),  # ends in something else
+        nn.ModuleDict({"last": nn.Linear(2, 2)}),  # no name says that it is the head
+        nn.Identity(),
+        segmentation.backbone,
+    ):
+        with pytest.raises(TypeError, match=f"got {type(other).__name__}; wrap"):
+            models.replace_head(other, 3, generator=seeded())
+    with pytest.raises(ValueError, match=r"num_classes must lie in \[2, inf\), got 1"):
         models.replace_head(model, 1, generator=seeded())
 
 
@@ -157,3 +310,51 @@ def test_redraw_refuses_what_it_would_copy():
 
     with pytest.raises(ValueError, match=r"reset_parameters, got none in 1 \(Scale\)"):
         models.redraw(nn.Sequential(nn.Linear(2, 2), Scale()), generator=seeded())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "alexnet", "vit_b_32"])
+def test_body_and_head_takes_a_classifier_apart_without_copying(name):
+    model = torchvision.models.get_model(name, weights=None).eval()
+    images = torch.rand(2, 3, 224, 224, generator=seeded())
+    weights = {id(p) for p in model.parameters()}
+    with torch.no_grad():
+        expected = model(images)
+        parts = models.body_and_head(model)
+        assert torch.equal(parts(images), expected)
+        assert parts.body(images).shape == (2, parts.feature_dim)
+    assert parts.body is model
+    assert not any(module.training for module in parts.modules())
+    assert {id(p) for p in parts.parameters()} == weights
+    assert len(list(parts.head.parameters())) == 2
+    assert models.replace_head(parts, 5, generator=seeded()) is parts
+    assert parts(images).shape == (2, 5)
+
+
+def test_body_and_head_keeps_the_mode():
+    model = nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(4, 3))
+    parts = models.body_and_head(model.train())
+    assert all(module.training for module in parts.modules())
+    assert isinstance(model[2], nn.Identity)
+
+
+@pytest.mark.parametrize(
+    ("name", "came"),
+    [("squeezenet1_1", "Conv2d in SqueezeNet"), ("googlenet", "several in GoogLeNet")],
+)
+def test_body_and_head_refuses_other_heads_and_changes_nothing(name, came):
+    model = weightless(name)
+    before = str(model)
+    with pytest.raises(TypeError, match=f"must be one linear layer .*, got {came}; re"):
+        models.body_and_head(model)
+    assert str(model) == before
+    slim = weightless("googlenet", aux_logits=False)
+    assert models.body_and_head(slim).feature_dim == 1024
+
+
+def test_body_and_head_refuses_models_that_return_no_tensor():
+    import transformers
+
+    with torch.device("meta"):
+        model = transformers.GPT2ForSequenceClassification(transformers.GPT2Config())
+    with pytest.raises(TypeError, match="returns the logits, got Linear in GPT2For"):
+        models.body_and_head(model)
