@@ -105,7 +105,7 @@ def environment(folder: Path, *, threads: int, offline: bool) -> dict[str, str]:
 class Limits(NamedTuple):
     """What a process tree may take: wall-clock seconds and bytes of resident memory."""
 
-    seconds: float = 600.0
+    seconds: float = 900.0
     memory: int = 4 * 2**30
 
 

@@ -23,7 +23,7 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CHECK_TAGS = {"keep_output", "nbval-check-output"}
 NBVAL = [
     "--nbval-lax",
-    "--nbval-cell-timeout=180",
+    "--nbval-cell-timeout=600",  # a first run trains a network
     "--nbval-kernel-startup-timeout=180",
 ]
 
