@@ -76,7 +76,7 @@ def resnet18(profile: str, *, progress: bool = False) -> BodyHead:
     ----------
     profile : {"embedded", "hub"}
         "embedded": trained here on the ten source species of `data.insects`, once,
-        in about two and a half minutes on two cores, then kept in the cache. "hub":
+        in a few minutes on two cores, then kept in the cache. "hub":
         torchvision's weights for ImageNet's 1,000 classes.
     progress : bool, default False
         Show a progress bar on standard output while it trains.
