@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import TypeVar
 
 import torch
@@ -10,7 +11,14 @@ from torch import Tensor, nn
 
 from tlcourse._checks import check_range, require
 
-__all__ = ["BodyHead", "body_and_head", "redraw", "replace_head", "small_cnn"]
+__all__ = [
+    "BodyHead",
+    "Normalise",
+    "body_and_head",
+    "redraw",
+    "replace_head",
+    "small_cnn",
+]
 
 
 _AnyModule = TypeVar("_AnyModule", bound=nn.Module)
@@ -79,6 +87,51 @@ class BodyHead(nn.Module):
         )
         logits: Tensor = self.head(features)  # (n, c)
         return logits
+
+
+class Normalise(nn.Module):
+    """Subtract a mean from each channel of pictures and divide by a deviation.
+
+    As the first layer of a pre-trained network it keeps the numbers that the weights
+    were trained with: such a network takes pixels in [0, 1] and cannot be fed wrongly.
+
+    Parameters
+    ----------
+    mean, std : sequence of float
+        One number a channel; the deviations above 0.
+
+    Raises
+    ------
+    ValueError
+        If a deviation is not above 0, or there are not as many as means.
+
+    Examples
+    --------
+    >>> Normalise([0.5], [0.25])(torch.ones(1, 1, 1, 1)).item()
+    2.0
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        require(
+            len(mean) == len(std) and min(std, default=0) > 0,
+            "models.Normalise",
+            "std must hold a number above 0 for each channel of mean",
+            f"mean {list(mean)} and std {list(std)}",
+            "is a channel constant in all pictures?",
+        )
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])  # (c, 1, 1)
+        self.register_buffer("std", torch.tensor(std)[:, None, None])
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return pictures (n, c, h, w) in the network's units."""
+        return (images - self.mean) / self.std
+
+    def reset_parameters(self) -> None:
+        """Leave everything as it is: what belongs to the data is not learned."""
 
 
 def small_cnn(
@@ -266,7 +319,7 @@ def body_and_head(model: nn.Module) -> BodyHead:
             f"{kind} in {type(model).__name__}; replace_head takes it as it is, and "
             "aux_logits=False builds Inception and GoogLeNet without auxiliary heads"
         )
-    model.set_submodule(name, nn.Identity())
+    model.set_submodule(name, nn.Identity().train(head.training))
     parts = BodyHead(model, head, feature_dim=head.in_features)
     parts.training = model.training
     return parts

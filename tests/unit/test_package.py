@@ -31,6 +31,8 @@ FLOORS = {
     "_inference": 2,
     "training": 3,
     "adapt": 4,
+    "analysis": 4,
+    "pretrained": 4,
     "transfer": 4,
     "report": 5,
     # The tools that run, check and render the book.

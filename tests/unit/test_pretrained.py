@@ -1,0 +1,253 @@
+"""Pre-trained weights: made once, kept with their card, refused when broken."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from tlcourse import models, pretrained, runtime, training, transfer
+from tlcourse.data import insects
+
+# The real recipe takes minutes; what is around it does not care. In a file of its
+# own, so that other processes can use it as well.
+TINY = """
+from tlcourse import pretrained
+from tlcourse.data import insects
+import dataclasses, os, torch
+
+real = insects.load_source
+
+def few(profile):
+    with open(os.environ["TLCOURSE_CACHE"] + "/trained", "a") as log:
+        log.write("x")
+    every = torch.arange(20)
+    drawn = insects.members("source", "train").take(every)
+    split = insects.Split(insects.render(drawn, size=32).images, drawn.labels)
+    return insects.DataSet(
+        name="few", classes=insects.SOURCE, train=split, validation=split, test=split,
+        steps=1, licence="none", citation="none", description="none",
+    )
+
+insects.load_source = few
+pretrained._RECIPE = {**pretrained._RECIPE, "sizes": [32, 32], "batch_size": 10}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty cache in which pre-training takes a second."""
+    monkeypatch.setenv("TLCOURSE_CACHE", str(tmp_path))
+    monkeypatch.setattr(insects, "load_source", insects.load_source)  # to be restored
+    monkeypatch.setattr(pretrained, "_RECIPE", pretrained._RECIPE)
+    exec(TINY, {})
+    return tmp_path
+
+
+def times_trained(cache: Path) -> int:
+    log = cache / "trained"
+    return len(log.read_text()) if log.exists() else 0
+
+
+def only_file(cache: Path) -> Path:
+    (file,) = (cache / "artefacts").rglob("*.safetensors")
+    return file
+
+
+def test_it_is_a_resnet18_in_two_parts_and_trained_once(tiny: Path) -> None:
+    state = torch.get_rng_state()
+    model = pretrained.resnet18("embedded")
+    again = pretrained.resnet18("embedded")
+    assert times_trained(tiny) == 1
+    assert torch.equal(torch.get_rng_state(), state)
+    assert isinstance(model, models.BodyHead)
+    assert type(model.body.network) is torchvision.models.ResNet
+    assert (model.feature_dim, model.head.out_features) == (512, 10)
+    assert not any(module.training for module in model.modules())
+    assert all(p.requires_grad for p in model.parameters())
+    images = torch.rand(3, 3, 64, 64)
+    assert model(images).shape == (3, 10)
+    assert torch.equal(model(images), again(images))
+    layer = model.body.pixels
+    torch.testing.assert_close(
+        layer(images), (images - layer.mean) / layer.std, rtol=0, atol=0
+    )
+    assert 0.2 < layer.mean.mean() < 0.8 and layer.std.min() > 0.05
+
+
+def test_methods_of_the_digits_chapters_take_it_as_it_is(tiny: Path) -> None:
+    model = pretrained.resnet18("embedded")
+    models.replace_head(model, 2, generator=torch.Generator().manual_seed(0))
+    transfer.freeze(model.body)
+    loader = training.batches(torch.rand(4, 3, 64, 64), torch.tensor([0, 1, 0, 1]))
+    assert training.extract_features(model.body, loader).shape == (4, 512)
+    groups = transfer.parameter_groups(model, lr_body=0.01, lr_head=0.1)
+    before = {k: v.clone() for k, v in model.body.state_dict().items()}
+    training.fit(model, loader, optimizer=torch.optim.SGD(groups), epochs=1)
+    assert all(torch.equal(v, before[k]) for k, v in model.body.state_dict().items())
+    fresh = models.redraw(model, generator=torch.Generator().manual_seed(1))
+    weight, old = fresh.body.network.conv1.weight, model.body.network.conv1.weight
+    assert weight.shape == old.shape and not torch.equal(weight, old)
+    assert torch.equal(fresh.body.pixels.mean, model.body.pixels.mean)
+
+
+def test_card_says_what_was_done(tiny: Path) -> None:
+    card = pretrained.card("embedded")
+    assert card["recipe"] == pretrained._RECIPE
+    assert card["classes"] == list(insects.SOURCE) and card["train"] == 20
+    assert 0 <= card["validation_accuracy"] == card["test_accuracy"] <= 1
+    assert card["seconds"] > 0
+    assert card["versions"]["torch"] == torch.__version__
+    model = pretrained.resnet18("embedded")
+    split = insects.load_source("embedded").test
+    judged = training.evaluate(model, training.batches(*split.tensors))
+    assert judged.accuracy == card["test_accuracy"]
+    assert pretrained.card("embedded") == card
+    assert len(card["sha256"]) == 64 and card["sha256"] in only_file(
+        tiny
+    ).read_bytes().decode("latin-1")
+
+
+def test_another_recipe_is_another_artefact(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretrained.resnet18("embedded")
+    monkeypatch.setitem(pretrained._RECIPE, "seed", 1)
+    pretrained.resnet18("embedded")
+    monkeypatch.setattr(torchvision, "__version__", "0.0.0")
+    pretrained.resnet18("embedded")
+    monkeypatch.setattr(insects, "PER_SPECIES", {"train": 3})
+    pretrained.resnet18("embedded")
+    assert times_trained(tiny) == 4
+
+
+def test_the_same_recipe_gives_the_same_weights(tiny: Path) -> None:
+    first = pretrained.card("embedded")["sha256"]
+    only_file(tiny).unlink()
+    assert pretrained.card("embedded")["sha256"] == first
+    assert times_trained(tiny) == 2
+
+
+def test_broken_file_is_refused_until_it_is_deleted(tiny: Path) -> None:
+    from safetensors.torch import save_file
+
+    pretrained.resnet18("embedded")
+    file = only_file(tiny)
+    content = file.read_bytes()
+    save_file({"weight": torch.zeros(1)}, tiny / "foreign")
+    flipped = content[:-100] + bytes([content[-100] ^ 1]) + content[-99:]
+    for spoilt in (content[:-9], flipped, b"", (tiny / "foreign").read_bytes()):
+        file.write_bytes(spoilt)
+        for ask in (pretrained.resnet18, pretrained.card):
+            with pytest.raises(ValueError, match="as they were .*, got .* delete it"):
+                ask("embedded")
+    assert times_trained(tiny) == 1
+    file.unlink()
+    pretrained.resnet18("embedded")
+    assert times_trained(tiny) == 2
+
+
+def test_two_processes_that_ask_at_once_make_it_once(tmp_path: Path) -> None:
+    (tmp_path / "tiny.py").write_text(TINY)
+    code = "import tiny; print(tiny.pretrained.card('embedded')['sha256'])"
+    path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"], *sys.path])
+    env = {**os.environ, "PYTHONPATH": path, "TLCOURSE_CACHE": str(tmp_path)}
+    asking = [
+        subprocess.Popen(
+            [sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=300)[0] for process in asking]
+    assert [process.returncode for process in asking] == [0, 0]
+    assert told[0] == told[1] and len(told[0]) == 65
+    assert times_trained(tmp_path) == 1
+
+
+def test_progress_is_shown_when_asked_for(
+    tiny: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pretrained.resnet18("embedded", progress=True)
+    shown = capfd.readouterr()
+    assert "4/4" in shown.out and shown.err == ""
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(ValueError, match="profile must be one of embedded, hub"):
+        pretrained.resnet18("net")
+    with pytest.raises(ValueError, match="profile must be one of embedded, hub"):
+        pretrained.card("net")
+    with pytest.raises(ValueError, match="name must be one of alexnet, resnet18, vgg"):
+        pretrained.imagenet("lenet")
+
+
+@pytest.mark.parametrize("name", pretrained.WEIGHTS)
+def test_records_are_those_of_torchvision(name: str) -> None:
+    source = pretrained.WEIGHTS[name]
+    theirs = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    assert source.url == theirs.url
+    stated = source.url.rpartition("-")[2].removesuffix(".pth")
+    assert source.sha256.startswith(stated) and len(stated) == 8
+    assert theirs.meta["_file_size"] == pytest.approx(source.size / 2**20, abs=0.001)
+    assert (theirs.transforms().resize_size, theirs.transforms().crop_size) == (
+        [256],
+        [224],
+    )
+
+
+def placed(folder: Path, name: str, content: bytes) -> runtime.Source:
+    """Put a file where `Source.fetch` looks first; return its record."""
+    record = dataclasses.replace(
+        pretrained.WEIGHTS[name],
+        size=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+    )
+    path = folder / "sources" / record.sha256[:16] / record.url.rpartition("/")[2]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    return record
+
+
+@pytest.mark.parametrize("name", ["resnet18", "alexnet"])
+def test_imagenet_weights_are_read_with_their_normalisation(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TLCOURSE_CACHE", str(tmp_path / "cache"))
+    plain = torchvision.models.get_model(name, weights=None).eval()
+    torch.save(plain.state_dict(), tmp_path / "weights.pth")
+    content = (tmp_path / "weights.pth").read_bytes()
+    record = placed(tmp_path / "cache", name, content)
+    monkeypatch.setitem(pretrained.WEIGHTS, name, record)
+    model = pretrained.imagenet(name)
+    assert not any(module.training for module in model.modules())
+    # The weights' own preprocessing, of a picture that needs no resizing.
+    transforms = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].transforms
+    image = torch.rand(3, 256, 256, generator=torch.Generator().manual_seed(0))
+    inside = image[None, :, 16:240, 16:240]
+    with torch.no_grad():
+        torch.testing.assert_close(model(inside), plain(transforms()(image)[None]))
+    if name == "resnet18":
+        assert torch.equal(
+            pretrained.resnet18("hub").head.weight, plain.fc.weight.detach()
+        )
+        assert pretrained.card("hub")["sha256"] == record.sha256
+
+
+def test_weights_that_are_not_whole_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TLCOURSE_CACHE", str(tmp_path))
+    record = placed(tmp_path, "alexnet", b"weights")
+    (file,) = tmp_path.rglob("*.pth")
+    file.write_bytes(b"weighty")
+    record = dataclasses.replace(record, url="http://127.0.0.1:9/" + file.name)
+    monkeypatch.setitem(pretrained.WEIGHTS, "alexnet", record)
+    with pytest.raises(ConnectionError, match="got no connection"):
+        pretrained.imagenet("alexnet")
