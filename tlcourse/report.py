@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import math
 import numbers
@@ -25,6 +26,7 @@ from tlcourse.evidence import mean_interval
 
 __all__ = [
     "COLOURS",
+    "calibrated",
     "check_table",
     "curve",
     "dots",
@@ -329,6 +331,46 @@ def record(key: str, value: object) -> None:
     _recorded[key] = number
     if get_ipython() is not None:
         _glue(key, number)
+
+
+def calibrated(chapter: str, key: str) -> list[float]:
+    """Return what a chapter recorded under a key, seed by seed, when calibrated.
+
+    For a band over seeds where a single run has time for one of them.
+
+    Parameters
+    ----------
+    chapter : str
+        The chapter's file name without its ending, such as ``"loss-functions"``.
+    key : str
+        As it was given to `record`.
+
+    Returns
+    -------
+    list of float
+        A value a seed, in the order of the seeds. Empty where there is nothing yet:
+        before the first calibration, for a new key, or without the book's files, as
+        on Colab. A seed that did not record the key is left out.
+
+    Notes
+    -----
+    ``calibration/<chapter>.csv``, beside ``claims.toml``, is written by ``tlcourse
+    calibrate``, and says on which day, versions and processor. While it calibrates,
+    a chapter still sees the values of the calibration before.
+
+    Examples
+    --------
+    >>> calibrated("no-such-chapter", "no-such-chapter-accuracy")
+    []
+    """
+    claims = _claims_file()
+    path = claims and claims.parent / "calibration" / f"{chapter}.csv"
+    if path is None or not path.is_file():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(line for line in file if not line.startswith("#"))
+        values = [float(row.get(key) or "nan") for row in rows]
+    return [value for value in values if math.isfinite(value)]
 
 
 def check_table(chapter: str, *, profile: str = "embedded") -> None:

@@ -280,6 +280,36 @@ def test_claims_are_found_from_below(
     assert table(capsys) == HOLDS
 
 
+def test_calibrated_reads_what_calibration_wrote(book: Path) -> None:
+    from tlcourse import claims
+
+    assert report.calibrated("digits", "digits-gain") == []  # before the first one
+    runs = {
+        0: {"digits-gain": 0.25, "digits-floor": 1},
+        1: {"digits-gain": -1e-3},
+        2: {"digits-gain": 0.75, "digits-floor": 3},
+    }
+    machine = {"processor": "one, with a comma", "torch": "2"}
+    claims.calibrate(book / "book" / "claims.toml", "part/digits", runs, machine)
+    assert report.calibrated("digits", "digits-gain") == [0.25, -1e-3, 0.75]
+    assert report.calibrated("digits", "digits-floor") == [1.0, 3.0]
+    assert report.calibrated("digits", "digits-new") == []  # a claim added since
+    assert report.calibrated("other", "digits-gain") == []
+
+
+def test_calibrated_leaves_out_what_is_no_number(
+    book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (book / "book" / "calibration").mkdir()
+    path = book / "book" / "calibration" / "digits.csv"
+    path.write_text("# date: x\nseed,digits-gain\n0,nan\n1,inf\n2,\n3,0.5\n4\n")
+    assert report.calibrated("digits", "digits-gain") == [0.5]
+    path.write_text("")
+    assert report.calibrated("digits", "digits-gain") == []
+    monkeypatch.setattr(report, "_claims_file", lambda: None)  # as on Colab
+    assert report.calibrated("digits", "digits-gain") == []
+
+
 def test_table_shows_what_is_wrong(
     book: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
