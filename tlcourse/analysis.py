@@ -64,10 +64,13 @@ def grad_cam(
     from captum.attr import LayerAttribution, LayerGradCam
 
     where = "analysis.grad_cam"
-    names = {part: name for name, part in model.named_modules()}
-    cause = "name it by its path, such as model.body.network.layer4"
-    kind = type(layer).__name__
-    require(layer in names, where, "layer must be a part of the model", kind, cause)
+    require(
+        layer in set(model.modules()),
+        where,
+        "layer must be a part of the model",
+        type(layer).__name__,
+        "name it by its path, such as model.body.network.layer4",
+    )
     # Asking for the pictures' gradients reaches the layer though all be frozen.
     images = images.detach().clone().requires_grad_()
     with modes_kept(model):
@@ -75,8 +78,9 @@ def grad_cam(
         check_labels(where, labels, *model(images).shape)
         found = LayerGradCam(model, layer).attribute(images, labels)
     # Zero below before resizing, as the paper does: (n, 1, h', w') -> (n, h, w)
-    size = tuple(images.shape[2:])
-    heat: Tensor = LayerAttribution.interpolate(found.detach().relu(), size, "bilinear")
+    heat: Tensor = LayerAttribution.interpolate(
+        found.detach().relu(), tuple(images.shape[2:]), "bilinear"
+    )
     return heat[:, 0]
 
 
@@ -110,8 +114,12 @@ def inside(heat: Tensor, mask: Tensor) -> Tensor:
     """
     where = "analysis.inside"
     check_same_shape(where, "mask", mask, "heat", heat)
-    lowest, cause = float(heat.min()), "heat that speaks against a class has no place"
-    require(lowest >= 0, where, "heat must be at least 0", lowest, cause)
-    none = heat.sum((1, 2), keepdim=True) == 0
-    heat = heat.masked_fill(none, 1.0)
+    require(
+        bool((heat >= 0).all()),
+        where,
+        "heat must be at least 0",
+        float(heat.min()),
+        "heat that speaks against a class has no place",
+    )
+    heat = heat.masked_fill(heat.sum((1, 2), keepdim=True) == 0, 1.0)
     return (heat * mask).sum((1, 2)) / heat.sum((1, 2))

@@ -23,8 +23,9 @@ __all__ = [
 
 _AnyModule = TypeVar("_AnyModule", bound=nn.Module)
 
+_CAUSE = "does the data have two classes?"
 _HEADS = ("classifier", "fc", "head", "heads")  # what torchvision calls its heads
-_AUX = ("AuxLogits", "aux1", "aux2")  # those of Inception and GoogLeNet
+_AUX = ("AuxLogits.", "aux1.", "aux2.")  # those of Inception and GoogLeNet
 
 
 class BodyHead(nn.Module):
@@ -183,7 +184,7 @@ def small_cnn(
     torch.Size([2, 64])
     """
     where = "models.small_cnn"
-    _check_classes(where, num_classes)
+    check_range(where, "num_classes", num_classes, 2, cause=_CAUSE)
     check_range(where, "in_channels", in_channels, 1)
     require(
         image_size > 0 and image_size % 4 == 0,
@@ -253,22 +254,22 @@ def replace_head(
     Linear(in_features=64, out_features=3, bias=True)
     """
     where = "models.replace_head"
-    _check_classes(where, num_classes)
+    check_range(where, "num_classes", num_classes, 2, cause=_CAUSE)
     if isinstance(model, BodyHead):
         like = next(model.parameters(), torch.empty(0))
         head = _linear(model.feature_dim, num_classes, generator=generator)
         model.head = head.to(like.device, like.dtype).train(model.training)
         return model
     for name, old in _heads(where, model).items():
-        new: nn.Conv2d | nn.Linear
-        if isinstance(old, nn.Linear):
-            new = _linear(old.in_features, num_classes, generator=generator)
-        else:
-            with torch.random.fork_rng(devices=[]):
-                new = nn.Conv2d(old.in_channels, num_classes, 1)
-            _draw(new, generator)
-        if old.bias is None:
-            new.bias = None
+        with torch.random.fork_rng(devices=[]):
+            new = (
+                nn.Linear(old.in_features, num_classes, bias=old.bias is not None)
+                if isinstance(old, nn.Linear)
+                else nn.Conv2d(
+                    old.in_channels, num_classes, 1, bias=old.bias is not None
+                )
+            )
+        _draw(new, generator)
         new = new.to(old.weight.device, old.weight.dtype).train(model.training)
         model.set_submodule(name, new)
     for name in {"num_classes", "num_labels"} & vars(model).keys():
@@ -313,10 +314,10 @@ def body_and_head(model: nn.Module) -> BodyHead:
     where = "models.body_and_head"
     (name, head), *others = _heads(where, model).items()
     if others or hasattr(model, "config") or not isinstance(head, nn.Linear):
-        kind = "several" if others else type(head).__name__
         raise TypeError(
             f"{where}: the head must be one linear layer that returns the logits, got "
-            f"{kind} in {type(model).__name__}; replace_head takes it as it is, and "
+            f"{'several' if others else type(head).__name__} in "
+            f"{type(model).__name__}; replace_head takes it as it is, and "
             "aux_logits=False builds Inception and GoogLeNet without auxiliary heads"
         )
     model.set_submodule(name, nn.Identity().train(head.training))
@@ -338,16 +339,18 @@ def _heads(where: str, model: nn.Module) -> dict[str, nn.Conv2d | nn.Linear]:
         for name, layer in model.named_modules()
         if layer not in body and next(layer.parameters(recurse=False), None) is not None
     }
-    parts = ("", *(f"{part}." for part in _AUX))
-    last = [[n for n in layers if n.startswith(part)][-1:] for part in parts]
+    last = [[n for n in layers if n.startswith(part)][-1:] for part in ("", *_AUX)]
     heads = {
         name: layer
         for name in sum(last, [])
         if isinstance(layer := layers[name], nn.Linear)
         or (isinstance(layer, nn.Conv2d) and layer.kernel_size == (1, 1))
     }
-    known = base is not None or isinstance(model, nn.Sequential)
-    if not heads or not (known or next(iter(heads)).split(".")[0] in _HEADS):
+    if not heads or (
+        base is None  # and so no model of transformers, and
+        and not isinstance(model, nn.Sequential)
+        and next(iter(heads)).split(".")[0] not in _HEADS
+    ):
         raise TypeError(
             f"{where}: model must be a BodyHead, a classifier of torchvision or "
             "transformers, or an nn.Sequential, and end in a linear layer or a 1 x 1 "
@@ -403,11 +406,6 @@ def redraw(model: _AnyModule, *, generator: torch.Generator) -> _AnyModule:
             if reset is not None:
                 reset()
     return fresh
-
-
-def _check_classes(where: str, num_classes: int) -> None:
-    cause = "does the data have two classes?"
-    check_range(where, "num_classes", num_classes, 2, cause=cause)
 
 
 def _linear(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
+import contextlib
 import inspect
 import itertools
 import json
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -160,7 +158,7 @@ def card(profile: str) -> dict[str, Any]:
         If the profile is unknown, or the file is broken.
     """
     if runtime.check_profile(profile) == "hub":
-        return dataclasses.asdict(WEIGHTS["resnet18"])
+        return dict(vars(WEIGHTS["resnet18"]))
     return _trained(progress=False)[1]
 
 
@@ -169,52 +167,61 @@ def _network(
 ) -> nn.Sequential:
     import torchvision
 
-    parts = OrderedDict[str, nn.Module](pixels=Normalise(mean, std))
+    model = nn.Sequential()
+    model.pixels = Normalise(mean, std)
     with torch.random.fork_rng(devices=[]):  # torchvision draws from the global state
         torch.manual_seed(_RECIPE["seed"])
-        parts["network"] = torchvision.models.get_model(
+        model.network = torchvision.models.get_model(
             name, weights=None, num_classes=classes
         )
-    return nn.Sequential(parts)
+    return model
 
 
 def _trained(progress: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the weights trained here and their card, sure to be whole."""
+    import torchvision
     from safetensors import SafetensorError, safe_open
 
-    versions = _versions()
-    drawing = hashlib.sha256()  # the pictures: how they are drawn, and what they show
-    for module in (_insect_drawing, _insect_parts):
-        drawing.update(inspect.getsource(module).encode())
-    for split in insects.PER_SPECIES:
-        drawing.update(insects.members("source", split).values.numpy().tobytes())
-    code = inspect.getsource(_train) + inspect.getsource(_network)
-    key = json.dumps([_RECIPE, versions, drawing.hexdigest(), code])
+    about: dict[str, Any] = {
+        "recipe": _RECIPE,
+        "versions": {
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+        },
+    }
     path = runtime.artefact(
-        "resnet18-insects.safetensors", key, lambda file: _train(file, progress)
+        "resnet18-insects.safetensors",
+        json.dumps(
+            [
+                about,
+                # What the pictures show, how they are drawn, what is done with them.
+                _checkpoints.fingerprint(
+                    (split, insects.members("source", split).values)
+                    for split in insects.PER_SPECIES
+                ),
+                *(
+                    inspect.getsource(code)
+                    for code in (_insect_drawing, _insect_parts, _network, _train)
+                ),
+            ]
+        ),
+        lambda file: _train(file, about, progress),
     )
-    try:
-        with safe_open(path, framework="pt") as file:
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            about: dict[str, Any] = json.loads(file.metadata()["card"])
-        whole = _checkpoints.fingerprint(sorted(state.items())) == about["sha256"]
-    except (SafetensorError, KeyError, TypeError, ValueError):
-        whole = False
-    if not whole:
-        raise ValueError(
-            "pretrained.resnet18: the weights must be as they were written, got "
-            f"{path} with bytes missing or altered; delete it to train them anew"
-        )
-    return state, about
+    with (
+        contextlib.suppress(SafetensorError, KeyError, TypeError, ValueError),
+        safe_open(path, framework="pt") as file,
+    ):
+        state = {name: file.get_tensor(name) for name in file.keys()}
+        about = json.loads(file.metadata()["card"])
+        if _checkpoints.fingerprint(sorted(state.items())) == about["sha256"]:
+            return state, about
+    raise ValueError(
+        "pretrained.resnet18: the weights must be as they were written, got "
+        f"{path} with bytes missing or altered; delete it to train them anew"
+    )
 
 
-def _versions() -> dict[str, str]:
-    import torchvision
-
-    return {"torch": torch.__version__, "torchvision": torchvision.__version__}
-
-
-def _train(path: Path, progress: bool) -> None:
+def _train(path: Path, about: dict[str, Any], progress: bool) -> None:
     """Train ResNet18 on the ten source species and write weights and card to `path`."""
     from safetensors.torch import save_file
 
@@ -256,20 +263,18 @@ def _train(path: Path, progress: bool) -> None:
         precision="auto",
         progress=progress,
     )
-    accuracy = {
-        f"{name}_accuracy": training.evaluate(
-            model, training.batches(*split.tensors, batch_size=100)
-        ).accuracy
-        for name, split in (("validation", data.validation), ("test", data.test))
-    }
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
     about = {
-        "recipe": _RECIPE,
+        **about,
         "classes": data.classes,
         "train": len(images),
-        **accuracy,
+        **{
+            f"{name}_accuracy": training.evaluate(
+                model, training.batches(*split.tensors, batch_size=100)
+            ).accuracy
+            for name, split in (("validation", data.validation), ("test", data.test))
+        },
         "seconds": round(time.perf_counter() - started, 1),
-        "versions": _versions(),
         "sha256": _checkpoints.fingerprint(sorted(state.items())),
     }
     save_file(state, path, metadata={"card": json.dumps(about)})

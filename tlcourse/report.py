@@ -368,8 +368,8 @@ def calibrated(chapter: str, key: str) -> list[float]:
     if path is None or not path.is_file():
         return []
     with path.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(line for line in file if not line.startswith("#"))
-        values = [float(row.get(key) or "nan") for row in rows]
+        table = (line for line in file if not line.startswith("#"))
+        values = [float(row.get(key) or "nan") for row in csv.DictReader(table)]
     return [value for value in values if math.isfinite(value)]
 
 

@@ -523,11 +523,11 @@ def test_the_card_names_licence_and_citation(root: Path, target: DataSet) -> Non
         ),
         (
             lambda: insects.load_source("hub"),
-            r"load_source: profile must be embedded, got 'hub'; data.hub has no",
+            r"load_source: profile must be embedded, got 'hub'; the source of the hub",
         ),
         (
-            lambda: insects.load_target("hub"),
-            r"load_target: profile must be embedded, got 'hub'; data.hub has no",
+            lambda: insects.load_target("hub", style="ink"),
+            r"load_target: style must be photo in hub, got 'ink'; real ants come",
         ),
         (
             lambda: insects.load_target("online"),

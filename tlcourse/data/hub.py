@@ -1,15 +1,18 @@
-"""MNIST and USPS from their original files, verified before anything reads them.
+"""Public data sets from their original files, verified before anything reads them.
 
-torchvision knows the two formats and parses them. It would also download, but it
-writes a download in place and checks it by MD5 only; so `runtime.Source` fetches and
+torchvision knows the formats and parses them. It would also download, but it writes a
+download in place and checks it by MD5 or not at all; so `runtime.Source` fetches and
 verifies, and torchvision is shown finished files.
 """
 
 from __future__ import annotations
 
 import gzip
+import re
 import shutil
+import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 
 import torch
@@ -20,7 +23,16 @@ from tlcourse import runtime
 from tlcourse.data.records import DataSet, Split
 from tlcourse.runtime import Source
 
-__all__ = ["MNIST_FILES", "USPS_FILES", "load_mnist", "load_usps"]
+__all__ = [
+    "CIFAR10_FILE",
+    "HYMENOPTERA_FILE",
+    "MNIST_FILES",
+    "USPS_FILES",
+    "load_cifar10",
+    "load_hymenoptera",
+    "load_mnist",
+    "load_usps",
+]
 
 CLASSES = tuple("0123456789")
 SIZE = 16  # pixels a side: the size of USPS
@@ -84,6 +96,25 @@ USPS_FILES = (
         1_831_726,
         "a9c0164e797d60142a50604917f0baa604f326e9a689698763793fa5d12ffc4e",
     ),
+)
+
+CIFAR10_FILE = Source(
+    name="CIFAR-10",
+    url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+    revision="2009, for Python",
+    size=170_498_071,
+    sha256="6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+    licence="none stated",
+    citation="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
+)
+HYMENOPTERA_FILE = Source(
+    name="hymenoptera",
+    url="https://download.pytorch.org/tutorial/hymenoptera_data.zip",
+    revision="of the PyTorch tutorial on transfer learning",
+    size=47_286_322,
+    sha256="fbc41b31d544714d18dd1230b1e2b455e1557766e13e67f9f5a7a23af7c02209",
+    licence="none stated; photographs from ImageNet: research and education",
+    citation="Chilamkurthy, Transfer Learning for Computer Vision Tutorial, PyTorch",
 )
 
 
@@ -184,6 +215,117 @@ def load_usps(
     )
 
 
+def load_cifar10(file: Source = CIFAR10_FILE, *, n_validation: int = 500) -> DataSet:
+    """Load CIFAR-10, 50,000 and 10,000 small photographs of ten kinds of things.
+
+    Parameters
+    ----------
+    file : Source, optional
+        The archive of the version for Python.
+    n_validation : int, default=500
+        Pictures of each class that are moved from the training part to validation.
+
+    Returns
+    -------
+    DataSet
+        Pictures of shape (n, 3, 32, 32); the test part is the original one.
+
+    Raises
+    ------
+    ConnectionError
+        If the file is not in the cache and cannot be downloaded whole.
+    ValueError
+        If it is not the one that its record describes.
+    """
+    from torchvision.datasets import CIFAR10
+
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(file.fetch()) as archive:
+            archive.extractall(folder, filter="data")  # nothing outside the folder
+        parts = [
+            CIFAR10(folder, train=train, download=False) for train in (True, False)
+        ]
+    train, test = (
+        Split(
+            torch.from_numpy(part.data).permute(0, 3, 1, 2).float() / 255,
+            torch.tensor(part.targets),
+        )
+        for part in parts
+    )
+    return _dataset(
+        file.name,
+        train,
+        test,
+        n_validation,
+        classes=tuple(parts[0].classes),
+        steps=18_000,
+        sources=(file,),
+        description="Photographs of animals and vehicles, 32 x 32.",
+    )
+
+
+def load_hymenoptera(
+    file: Source = HYMENOPTERA_FILE, *, size: int = 224, n_validation: int = 20
+) -> DataSet:
+    """Load "hymenoptera", 244 and 153 photographs of ants and bees.
+
+    Parameters
+    ----------
+    file : Source, optional
+        The archive with a folder for each part and class.
+    size : int, default=224
+        Pixels a side. A photograph is resized until its shorter side is 8/7 of that,
+        and the middle is cut out: 256 and 224, as ImageNet's weights expect it.
+    n_validation : int, default=20
+        Pictures of each class that are moved from the training part to validation.
+
+    Returns
+    -------
+    DataSet
+        Pictures of shape (n, 3, size, size); label 0 is the ant, 1 the bee. The test
+        part is the one that the archive calls "val".
+
+    Raises
+    ------
+    ConnectionError
+        If the file is not in the cache and cannot be downloaded whole.
+    ValueError
+        If it is not the one that its record describes.
+
+    Notes
+    -----
+    Pictures are read from the archive, nothing is unpacked. A file among them that is
+    no photograph, imageNotFound.gif, is left out.
+    """
+    from PIL import Image
+    from torchvision.transforms import functional as pictures
+
+    classes, parts = ("ant", "bee"), []
+    with zipfile.ZipFile(file.fetch()) as archive:
+        for part in ("train", "val"):
+            place = re.compile(rf"hymenoptera_data/{part}/(ant|bee)s/[^/]+\.jpe?g")
+            images, labels = [], []
+            for found in filter(None, map(place.fullmatch, sorted(archive.namelist()))):
+                image = Image.open(archive.open(found[0])).convert("RGB")
+                image = pictures.center_crop(
+                    pictures.resize(image, size * 8 // 7), size
+                )
+                images.append(pictures.to_tensor(image))
+                labels.append(classes.index(found[1]))
+            parts.append(Split(torch.stack(images), torch.tensor(labels)))
+    train, test = parts
+    return _dataset(
+        file.name,
+        train,
+        test,
+        n_validation,
+        classes=classes,
+        steps=640,
+        sources=(file,),
+        description="Photographs of ants and bees, resized and cropped.",
+    )
+
+
 def _split(bytes_: Tensor, labels: Tensor) -> Split:
     """Turn bytes (n, h, w) into pictures (n, 1, 16, 16) in [0, 1]."""
     images = bytes_[:, None].float() / 255
@@ -200,6 +342,7 @@ def _dataset(
     test: Split,
     n_validation: int,
     *,
+    classes: tuple[str, ...] = CLASSES,
     steps: int,
     sources: tuple[Source, ...],
     description: str,
@@ -209,7 +352,7 @@ def _dataset(
     validation, rest = train.divide(n_validation, rng)
     return DataSet(
         name=name,
-        classes=CLASSES,
+        classes=classes,
         train=rest,
         validation=validation,
         test=test,

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tlcourse import runtime
 from tlcourse._checks import check_choice, check_range, require
+from tlcourse.data import hub
 from tlcourse.data._insect_drawing import BLOCK, STYLES, Sheet
 from tlcourse.data._insect_parts import ANATOMY, GROUNDS, PALETTES, PARTS
 from tlcourse.data.records import DataSet, Split
@@ -405,7 +406,8 @@ def load_source(profile: str, *, style: str = "photo", size: int = 64) -> DataSe
     Parameters
     ----------
     profile : {"embedded"}
-        Draws 4,000, 500 and 500 pictures, the same every time.
+        Draws 4,000, 500 and 500 pictures, the same every time. The hub profile has no
+        source pictures: there the weights trained on ImageNet stand for them.
     style, size
         As in `render`.
 
@@ -419,23 +421,34 @@ def load_source(profile: str, *, style: str = "photo", size: int = 64) -> DataSe
     ValueError
         If the profile, the style or the size is unknown.
     """
-    return _load("data.insects.load_source", profile, "source", style, size)
+    require(
+        check_profile(profile) == "embedded",
+        "data.insects.load_source",
+        "profile must be embedded",
+        repr(profile),
+        "the source of the hub profile is ImageNet, too large to load: only its "
+        "weights are, by pretrained.resnet18",
+    )
+    return _load("source", style, size)
 
 
 def load_target(
-    profile: str, *, style: str = "photo", size: int = 64, n_test: int = 1000
+    profile: str, *, style: str = "photo", size: int | None = None, n_test: int = 1000
 ) -> DataSet:
     """Load the target domain: ants and bees.
 
     Parameters
     ----------
-    profile : {"embedded"}
-        Draws 244, 400 and 1,000 pictures, the same every time.
-    style, size
-        As in `render`.
+    profile : {"embedded", "hub"}
+        "embedded" draws 244, 400 and 1,000 pictures, the same every time. "hub" loads
+        204, 40 and 153 photographs, `hub.load_hymenoptera`.
+    style : str, default "photo"
+        As in `render`; photographs are always photographs.
+    size : int, optional
+        Pixels a side; 64 for drawings and 224 for photographs if None.
     n_test : int, default 1000
-        How many pictures of the test split; the first 153 are as many as the
-        "hymenoptera" photographs have.
+        How many of the drawn pictures of the test split; the first 153 are as many as
+        the "hymenoptera" photographs have.
 
     Returns
     -------
@@ -444,22 +457,23 @@ def load_target(
 
     Raises
     ------
+    ConnectionError
+        In the hub profile, if the archive is neither in the cache nor to be had whole.
     ValueError
         If the profile, the style or the size is unknown, or the test split has not so
         many pictures.
     """
     where = "data.insects.load_target"
     check_range(where, "n_test", n_test, 1, 1000, cause="the test split has 1,000")
-    return _load(where, profile, "target", style, size, n_test)
+    if check_profile(profile) == "embedded":
+        return _load("target", style, size or 64, n_test)
+    cause = "real ants come neither in ink nor on a plate"
+    require(style == "photo", where, "style must be photo in hub", repr(style), cause)
+    return hub.load_hymenoptera(size=size or 224)
 
 
-def _load(
-    where: str, profile: str, domain: str, style: str, size: int, n_test: int = 1000
-) -> DataSet:
+def _load(domain: str, style: str, size: int, n_test: int = 1000) -> DataSet:
     """Render the three fixed splits of a domain."""
-    cause = "data.hub has no photographs of insects yet"
-    embedded = check_profile(profile) == "embedded"
-    require(embedded, where, "profile must be embedded", repr(profile), cause)
     parts = []
     for split in PER_SPECIES:
         insects = members(domain, split)
