@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import inspect
 import json
 import time
@@ -13,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tlcourse import _checkpoints, runtime, training
 from tlcourse._checks import check_choice
@@ -26,9 +24,7 @@ __all__ = ["WEIGHTS", "card", "imagenet", "resnet18"]
 # Chosen by the accuracy on the validation pictures of the source species, within 150
 # seconds on two cores without bfloat16 units; the target species were not looked at.
 _RECIPE: dict[str, Any] = {
-    # Pixels a side and epochs. Small pictures teach most for the time; each phase has
-    # a warm-up and a cosine of its own, so that the last one learns at full size.
-    "phases": [[32, 3], [64, 2]],
+    "epochs": 3,
     "batch_size": 32,
     "rate": 1e-3,
     "weight_decay": 0.05,
@@ -243,30 +239,26 @@ def _train(path: Path, about: dict[str, Any], progress: bool) -> None:
     )
     rng = runtime.generator(seed, "pretrained", "coins")
 
-    def step(
-        side: int, model: nn.Module, batch: tuple[Tensor, ...]
-    ) -> dict[str, Tensor]:
+    def step(model: nn.Module, batch: tuple[Tensor, ...]) -> dict[str, Tensor]:
         pictures, labels = batch
-        pictures = functional.interpolate(pictures, size=(side, side), mode="area")
         coins = torch.rand(3, len(pictures), 1, 1, 1, generator=rng) < 0.5
         pictures = torch.where(coins[0], pictures.flip(2), pictures)
         pictures = torch.where(coins[1], pictures.flip(3), pictures)
         pictures = torch.where(coins[2], pictures.mT, pictures)
         return training.classification_step(model, (pictures, labels))
 
-    for side, epochs in _RECIPE["phases"]:
-        training.fit(
-            model,
-            loader,
-            optimizer=optimizer,
-            epochs=epochs,
-            step=functools.partial(step, side),
-            schedule=training.schedule(
-                optimizer, "cosine", unit="step", warmup=len(loader) // 2
-            ),
-            precision="auto",
-            progress=progress,
-        )
+    training.fit(
+        model,
+        loader,
+        optimizer=optimizer,
+        epochs=_RECIPE["epochs"],
+        step=step,
+        schedule=training.schedule(
+            optimizer, "cosine", unit="step", warmup=len(loader) // 2
+        ),
+        precision="auto",
+        progress=progress,
+    )
     state = {key: value.contiguous() for key, value in model.state_dict().items()}
     about = {
         **about,

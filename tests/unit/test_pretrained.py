@@ -37,7 +37,7 @@ def few(profile):
     )
 
 insects.load_source = few
-changed = {"phases": [[16, 1], [32, 1]], "batch_size": 10}
+changed = {"epochs": 2, "batch_size": 10}
 pretrained._RECIPE = {**pretrained._RECIPE, **changed}
 """
 
@@ -177,7 +177,7 @@ def test_progress_is_shown_when_asked_for(
 ) -> None:
     pretrained.resnet18("embedded", progress=True)
     shown = capfd.readouterr()
-    assert shown.out.count("2/2") >= 2 and shown.err == ""
+    assert "4/4" in shown.out and shown.err == ""
 
 
 def test_unknown_names_are_refused() -> None:
