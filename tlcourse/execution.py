@@ -88,7 +88,7 @@ def environment(folder: Path, *, threads: int, offline: bool) -> dict[str, str]:
     """
     env = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}
     env |= {f"{library}_NUM_THREADS": str(threads) for library in _LIBRARIES}
-    # Idle threads that spin slow small networks tenfold on a machine with other work.
+    # Idle threads that spin slow small networks severalfold beside other work.
     env["OMP_WAIT_POLICY"] = "PASSIVE"
     env |= {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "IPYTHONDIR": str(folder)}
     if "TLCOURSE_CACHE" in env:  # it may be relative, and kernels run elsewhere
