@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from torch import Tensor, nn
 
 from tlcourse._checks import check_labels, check_same_shape, require
@@ -61,7 +63,8 @@ def grad_cam(
     tensor([[[0.0000, 0.2500],
              [0.5000, 0.7500]]])
     """
-    from captum.attr import LayerAttribution, LayerGradCam
+    with warnings.catch_warnings(action="ignore"):  # it looks for widgets
+        from captum.attr import LayerAttribution, LayerGradCam
 
     where = "analysis.grad_cam"
     require(
