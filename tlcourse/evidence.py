@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy import stats
 
 from tlcourse._checks import check_range, require, to_array
 
@@ -99,6 +98,8 @@ def mean_interval(values: object, *, confidence: float = 0.95) -> Interval:
     mean = float(x.mean())
     if x.size == 1:
         return Interval(mean, math.nan, math.nan, 1)
+    from scipy import stats
+
     quantile = float(stats.t.ppf((1 + confidence) / 2, x.size - 1))
     half = quantile * float(x.std(ddof=1)) / math.sqrt(x.size)
     return Interval(mean, mean - half, mean + half, x.size)
@@ -274,6 +275,8 @@ def wilson_interval(
     trials = _count(where, "trials", trials)
     check_range(where, "trials", trials, 1, cause="is the split empty?")
     check_range(where, "successes", successes, 0, trials, cause="is it a count?")
+    from scipy import stats
+
     p = successes / trials
     z2 = float(stats.norm.ppf((1 + confidence) / 2)) ** 2 / trials  # z^2 / n
     centre = (p + z2 / 2) / (1 + z2)
@@ -329,6 +332,8 @@ def mcnemar(first_right: object, second_right: object) -> float:
     first_only, second_only = int((a > b).sum()), int((b > a).sum())
     if first_only + second_only == 0:
         return 1.0
+    from scipy import stats
+
     return float(stats.binomtest(first_only, first_only + second_only).pvalue)
 
 

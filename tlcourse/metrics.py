@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 from torch import Tensor
 
 from tlcourse._checks import check_choice, check_range, require, to_array
@@ -262,6 +261,8 @@ def roc_auc(scores: object, labels: object) -> float:
     negatives = truth.size - positives
     if not positives or not negatives:
         return float("nan")
+    from scipy import stats
+
     ranks = stats.rankdata(score)  # (n,) mean rank among equals
     above = float(ranks[truth == 1].sum()) - positives * (positives + 1) / 2
     return above / (positives * negatives)

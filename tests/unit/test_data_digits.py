@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy import ndimage
-from sklearn.datasets import load_digits
+from reference import Library
 
 from tlcourse import runtime
 from tlcourse.data import digits
 from tlcourse.data.records import DataSet, Split
 
+datasets, ndimage = Library("sklearn.datasets"), Library("scipy.ndimage")
 FREETYPE = "2.14.3"
 INK = 40.618  # mean grey level of all glyphs, 0 to 255
 GLYPHS = "75e5437ac7ecbe982cf22b9d991148f10bd93997b386503a5ccb11a4f4f57ca0"
@@ -91,7 +91,7 @@ def test_target_splits_are_stratified_and_hold_every_digit() -> None:
     assert torch.bincount(target.validation.labels).tolist() == [40] * 10
     assert int(torch.bincount(target.train.labels).min()) >= 50
     together = len(target.train) + len(target.validation) + len(target.test)
-    assert together == len(load_digits().target) == 1797
+    assert together == len(datasets.load_digits().target) == 1797
 
 
 def test_split_is_fixed_whatever_the_global_seed_is(domain: DataSet) -> None:
@@ -105,7 +105,7 @@ def test_split_is_fixed_whatever_the_global_seed_is(domain: DataSet) -> None:
 
 
 def test_handwritten_counts_survive_the_resizing() -> None:
-    bunch = load_digits()
+    bunch = datasets.load_digits()
     target = digits.load_target("embedded")
     # Bilinear doubling keeps a constant picture, and no pixel leaves its neighbours.
     flat = digits._upsample(torch.full((1, 8, 8), 12))

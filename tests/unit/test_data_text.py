@@ -8,9 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 
 from tlcourse import runtime
 from tlcourse.data import text
@@ -82,6 +79,10 @@ def test_texts_have_the_promised_form(collection: TextSet) -> None:
 
 def test_word_counts_alone_read_them_neither_well_nor_badly() -> None:
     reviews = text.load_reviews()
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
     model = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
     model.fit(reviews.train.texts, reviews.train.labels)
     assert 0.70 <= model.score(reviews.test.texts, reviews.test.labels) <= 0.90

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import pytest
-import sklearn.metrics as oracle
 import torch
+from reference import Library
 from reference import metrics as loops
-from sklearn.calibration import calibration_curve
 
 from tlcourse import metrics
 
+oracle, calibration = Library("sklearn.metrics"), Library("sklearn.calibration")
 Array = npt.NDArray[np.float64]
 CLOSE = {"rtol": 0, "atol": 1e-12}
 
@@ -139,7 +139,7 @@ def test_calibration_error(seed: int, bins: int) -> None:
     probs = np.round(probs[:, 0], 1)  # on the edges of the bins
     events = (labels == 0).astype(int)
     found = metrics.calibration_error(probs, events, bins=bins)
-    frequency, confidence = calibration_curve(events, probs, n_bins=bins)
+    frequency, confidence = calibration.calibration_curve(events, probs, n_bins=bins)
     inner = np.linspace(0, 1, bins + 1)[1:-1]
     counts = np.bincount(np.searchsorted(inner, probs), minlength=bins)
     shares = counts[counts > 0] / events.size

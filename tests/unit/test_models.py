@@ -3,10 +3,8 @@
 import copy
 import math
 
-import accelerate
 import pytest
 import torch
-import torchvision
 from torch import nn
 
 from tlcourse import models
@@ -119,6 +117,9 @@ def weightless(name, **settings):
 
     RegNet computes its widths with tensors, so `torch.device("meta")` is not enough.
     """
+    import accelerate
+    import torchvision
+
     if name in ("googlenet", "inception_v3"):
         settings["init_weights"] = False  # the other value takes a minute, and warns
     with accelerate.init_empty_weights():
@@ -145,10 +146,15 @@ def heads_of(model):
     return [head, *others.get(name, [])]
 
 
-@pytest.mark.parametrize(
-    "name", torchvision.models.list_models(module=torchvision.models)
-)
-def test_replace_head_covers_every_classifier_of_torchvision(name):
+def test_replace_head_covers_every_classifier_of_torchvision(subtests):
+    import torchvision  # here, so that collecting the tests does not wait for it
+
+    for name in torchvision.models.list_models(module=torchvision.models):
+        with subtests.test(name):
+            check_replaced_head(name)
+
+
+def check_replaced_head(name):
     model = weightless(name)
     before = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     heads = heads_of(model)
@@ -167,6 +173,8 @@ def test_replace_head_covers_every_classifier_of_torchvision(name):
 
 @pytest.mark.parametrize("name", ["resnet18", "squeezenet1_1", "alexnet"])
 def test_replace_head_of_torchvision_draws_from_the_generator_alone(name):
+    import torchvision
+
     model = torchvision.models.get_model(name, weights=None).eval()
     kept = {key: value.clone() for key, value in model.state_dict().items()}
     state = torch.get_rng_state()
@@ -247,6 +255,8 @@ def test_replace_head_takes_a_plain_sequence_and_refuses_the_rest():
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     models.replace_head(model, 9, generator=seeded())
     assert model(torch.zeros(1, 4)).shape == (1, 9)
+    import torchvision
+
     segmentation = torchvision.models.get_model(
         "lraspp_mobilenet_v3_large", weights=None, weights_backbone=None
     )
@@ -314,6 +324,8 @@ def test_redraw_refuses_what_it_would_copy():
 
 @pytest.mark.parametrize("name", ["resnet18", "alexnet", "vit_b_32"])
 def test_body_and_head_takes_a_classifier_apart_without_copying(name):
+    import torchvision
+
     model = torchvision.models.get_model(name, weights=None).eval()
     images = torch.rand(2, 3, 224, 224, generator=seeded())
     weights = {id(p) for p in model.parameters()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -11,7 +12,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torchvision
 
 from tlcourse import models, pretrained, runtime, training, transfer
 from tlcourse.data import insects
@@ -63,6 +63,8 @@ def only_file(cache: Path) -> Path:
 
 
 def test_it_is_a_resnet18_in_two_parts_and_trained_once(tiny: Path) -> None:
+    import torchvision
+
     state = torch.get_rng_state()
     model = pretrained.resnet18("embedded")
     again = pretrained.resnet18("embedded")
@@ -122,7 +124,7 @@ def test_another_recipe_is_another_artefact(
     pretrained.resnet18("embedded")
     monkeypatch.setitem(pretrained._RECIPE, "seed", 1)
     pretrained.resnet18("embedded")
-    monkeypatch.setattr(torchvision, "__version__", "0.0.0")
+    monkeypatch.setattr("torchvision.__version__", "0.0.0")
     pretrained.resnet18("embedded")
     monkeypatch.setattr(insects, "PER_SPECIES", {"train": 3})
     pretrained.resnet18("embedded")
@@ -180,6 +182,48 @@ def test_progress_is_shown_when_asked_for(
     assert "4/4" in shown.out and shown.err == ""
 
 
+def test_the_first_epochs_see_half_of_each_side(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides, step = [], training.classification_step
+
+    def noted(model: torch.nn.Module, batch: training.Batch) -> dict[str, torch.Tensor]:
+        if model.training:
+            sides.append(batch[0].shape[-1])
+        return step(model, batch)
+
+    monkeypatch.setattr(training, "classification_step", noted)
+    pretrained.resnet18("embedded")
+    assert pretrained._RECIPE["half_size_epochs"] == 1
+    assert sides == [16, 16, 32, 32]  # two epochs of two batches, 32 x 32 pixels
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_number_of_threads_comes_back(
+    fails: bool, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, during, fit = torch.get_num_threads(), [], training.fit
+
+    def noted(*args: object, **options: object) -> object:
+        during.append(torch.get_num_threads())
+        if fails:
+            raise RuntimeError("interrupted")
+        return fit(*args, **options)
+
+    monkeypatch.setattr(training, "fit", noted)
+    torch.set_num_threads(1)
+    try:
+        with contextlib.suppress(RuntimeError):
+            pretrained.resnet18("embedded")
+        assert during == [os.cpu_count()] and torch.get_num_threads() == 1
+        assert (
+            bool(times_trained(tiny))
+            and bool(list(tiny.rglob("*.safetensors"))) != fails
+        )
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ValueError, match="profile must be one of embedded, hub"):
         pretrained.resnet18("net")
@@ -191,6 +235,8 @@ def test_unknown_names_are_refused() -> None:
 
 @pytest.mark.parametrize("name", pretrained.WEIGHTS)
 def test_records_are_those_of_torchvision(name: str) -> None:
+    import torchvision
+
     source = pretrained.WEIGHTS[name]
     theirs = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
     assert source.url == theirs.url
@@ -220,6 +266,8 @@ def placed(folder: Path, name: str, content: bytes) -> runtime.Source:
 def test_imagenet_weights_are_read_with_their_normalisation(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import torchvision
+
     monkeypatch.setenv("TLCOURSE_CACHE", str(tmp_path / "cache"))
     plain = torchvision.models.get_model(name, weights=None).eval()
     torch.save(plain.state_dict(), tmp_path / "weights.pth")

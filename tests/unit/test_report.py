@@ -11,11 +11,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import matplotlib as mpl
-import nbformat
 import numpy as np
 import pytest
 import torch
-from nbclient import NotebookClient
 
 from tlcourse import evidence, report
 
@@ -381,6 +379,9 @@ report.place("trial-fig-both", fig)
 
 
 def test_glue_in_a_kernel() -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])

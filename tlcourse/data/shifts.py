@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from tlcourse._checks import check_choice, check_range
@@ -110,6 +109,8 @@ def shift(
 
 def _blur(images: Tensor, deviation: float) -> Tensor:
     # SciPy's filters: torchvision, which has them too, takes seconds to import.
+    from scipy import ndimage
+
     reach = min(math.ceil(3 * deviation), min(images.shape[2:]) - 1)
     blurred = ndimage.gaussian_filter(
         images.numpy(), deviation, mode="mirror", radius=reach, axes=(2, 3)
@@ -118,6 +119,8 @@ def _blur(images: Tensor, deviation: float) -> Tensor:
 
 
 def _rotate(images: Tensor, degrees: float) -> Tensor:
+    from scipy import ndimage
+
     turned = ndimage.rotate(
         images.numpy(), degrees, (2, 3), False, order=1, mode="grid-constant"
     )
