@@ -32,6 +32,7 @@ FLOORS = {
     "training": 3,
     "adapt": 4,
     "analysis": 4,
+    "objectives": 4,
     "pretrained": 4,
     "transfer": 4,
     "report": 5,
