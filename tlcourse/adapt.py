@@ -1,15 +1,65 @@
-"""How far apart two domains are: kernel distance and domain-classifier distance."""
+"""How far apart two domains are, and what brings their features together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from tlcourse._checks import check_float, require
+from tlcourse._checks import check_float, check_range, require
 
-__all__ = ["mmd", "proxy_a_distance"]
+__all__ = ["coral", "mmd", "proxy_a_distance", "reverse_gradient"]
+
+
+def coral(source: Tensor, target: Tensor) -> Tensor:
+    r"""Squared distance between two feature covariances (Deep CORAL).
+
+    .. math:: \ell = \frac{1}{4 d^2} \lVert C_s - C_t \rVert_F^2, \qquad
+        C = \frac{1}{n - 1} \sum_i (x_i - \bar x)(x_i - \bar x)^\top
+
+    Parameters
+    ----------
+    source : Tensor, shape (n_s, d), float
+        Source-domain features, n_s >= 2.
+    target : Tensor, shape (n_t, d), float
+        Target-domain features; n_t may differ from n_s.
+
+    Returns
+    -------
+    Tensor, shape ()
+        Loss >= 0; 0 when the covariances agree, whatever the means. It grows with the
+        fourth power of the features' unit. Gradients reach both sides.
+
+    Raises
+    ------
+    TypeError
+        If a sample is not a floating-point tensor.
+    ValueError
+        If the samples are not matrices with equal feature counts, or one has fewer
+        than 2 rows.
+
+    Notes
+    -----
+    Unbiased covariances (divisor n - 1); the loss is nevertheless above 0 on average
+    for two samples of one distribution, since it squares their errors. Source: Sun &
+    Saenko 2016, arXiv:1607.01719, equations 1 to 3.
+
+    Examples
+    --------
+    >>> x = torch.tensor([[0.0, 0.0], [2.0, 2.0]])
+    >>> coral(x, 2 * x).item()  # 4 entries, each 2 - 8, squared, over 4 * 2^2
+    9.0
+    """
+    _check_samples("adapt.coral", source, target, 2)
+
+    def covariance(x: Tensor) -> Tensor:
+        centred = x - x.mean(0)  # (n, d)
+        return centred.T @ centred / (len(x) - 1)  # (d, d)
+
+    d = source.shape[1]
+    return (covariance(source) - covariance(target)).square().sum() / (4 * d * d)
 
 
 def mmd(
@@ -181,6 +231,64 @@ def proxy_a_distance(
     wrong = guesses != is_target
     error = (wrong[~is_target].mean() + wrong[is_target].mean()) / 2
     return float(2 * (1 - 2 * error))
+
+
+def reverse_gradient(x: Tensor, weight: float) -> Tensor:
+    r"""Return the input as it is; backward, turn its gradient round (DANN).
+
+    .. math:: R(x) = x, \qquad \frac{\partial R}{\partial x} := -\lambda I
+
+    Parameters
+    ----------
+    x : Tensor, float
+        Features, of any shape.
+    weight : float
+        The factor :math:`\lambda` >= 0. At 0 nothing passes back.
+
+    Returns
+    -------
+    Tensor, shape of `x`
+        A copy of `x`. What descends a loss behind it makes `x` climb it.
+
+    Raises
+    ------
+    TypeError
+        If `x` is not a floating-point tensor.
+    ValueError
+        If `weight` is negative or not finite.
+
+    Notes
+    -----
+    Between body and domain classifier: the classifier learns to tell the domains
+    apart, the body to prevent it, in one backward pass. Source: Ganin & Lempitsky
+    2015, arXiv:1409.7495, equations 6 and 7.
+
+    Examples
+    --------
+    >>> x = torch.tensor([3.0], requires_grad=True)
+    >>> y = reverse_gradient(x, 0.5)
+    >>> y.item(), torch.autograd.grad((y * y).sum(), x)[0].item()  # -0.5 * 2 * 3
+    (3.0, -3.0)
+    """
+    where = "adapt.reverse_gradient"
+    check_float(where, "x", x)
+    cause = "the sign is turned already"
+    check_range(where, "weight", weight, 0, high_open=True, cause=cause)
+    turned: Tensor = _Reversal.apply(x, weight)
+    return turned
+
+
+class _Reversal(torch.autograd.Function):
+    """Identity forward, minus `weight` times the gradient backward."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: float) -> Tensor:
+        ctx.weight = weight
+        return x.clone()  # a layer behind that works in place leaves x alone
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        return -ctx.weight * gradients[0], None
 
 
 def _check_samples(where: str, source: Tensor, target: Tensor, rows: int) -> None:

@@ -29,6 +29,44 @@ def samples(draw: st.DrawFn, least: int = 2) -> tuple[Tensor, Tensor]:
 
 
 @relaxed
+@given(samples(), VALUE)
+def test_coral_is_blind_to_means_and_order_and_zero_on_equal_covariances(
+    pair: tuple[Tensor, Tensor], shift: float
+) -> None:
+    x, y = pair
+    value = adapt.coral(x, y)
+    assert value >= 0
+    torch.testing.assert_close(value, adapt.coral(y, x), rtol=1e-12, atol=0)
+    moved = adapt.coral(x.flip(0) + shift, shift - y)  # a mirror keeps a covariance
+    torch.testing.assert_close(moved, value, rtol=1e-8, atol=1e-8)
+    assert abs(adapt.coral(x, shift - x).item()) < 1e-15
+
+
+@relaxed
+@given(samples(), st.floats(0.1, 10))
+def test_coral_grows_with_the_fourth_power_of_the_unit(
+    pair: tuple[Tensor, Tensor], scale: float
+) -> None:
+    x, y = pair
+    expected = scale**4 * adapt.coral(x, y)
+    torch.testing.assert_close(
+        adapt.coral(scale * x, scale * y), expected, rtol=1e-9, atol=1e-9
+    )
+
+
+@relaxed
+@given(samples(), st.floats(0, 100))
+def test_reverse_gradient_is_the_identity_forward_and_minus_weight_backward(
+    pair: tuple[Tensor, Tensor], weight: float
+) -> None:
+    x, y = pair[0].requires_grad_(), pair[1][:1]
+    same = adapt.reverse_gradient(x, weight)
+    assert torch.equal(same, x)
+    (slope,) = torch.autograd.grad((same * y).sum(), x)
+    torch.testing.assert_close(slope, -weight * y.expand_as(x), rtol=0, atol=0)
+
+
+@relaxed
 @given(samples(), WIDTHS)
 def test_biased_mmd_is_zero_on_identical_sets_in_any_order(
     pair: tuple[Tensor, Tensor], widths: list[float]
