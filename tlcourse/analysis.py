@@ -74,8 +74,6 @@ def grad_cam(
         type(layer).__name__,
         "name it by its path, such as model.body.network.layer4",
     )
-    # Asking for the pictures' gradients reaches the layer though all be frozen.
-    images = images.detach().clone().requires_grad_()
     with modes_kept(model):
         model.eval()
         check_labels(where, labels, *model(images).shape)
