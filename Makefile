@@ -25,8 +25,9 @@ $(STAMP): requirements.lock pyproject.toml
 book: setup
 	"$(BIN)/tlcourse" build
 
+# As many tests side by side as there are cores, four at most: chapters need memory.
 test: setup
-	"$(BIN)/python" -m pytest
+	"$(BIN)/python" -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 notebooks: setup
 	"$(BIN)/python" -m pytest tests/notebooks

@@ -31,9 +31,12 @@ hypothesis.settings.load_profile("suite")
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the tests' artefacts out of the user's cache."""
+    """Keep the tests' artefacts out of the user's cache; test processes share them."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # then that folder is the process's own
+        folder = folder.parent
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TLCOURSE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("TLCOURSE_CACHE", str(folder / "cache"))
         yield
 
 
