@@ -26,8 +26,9 @@ book: setup
 	"$(BIN)/tlcourse" build
 
 # As many tests side by side as there are cores, four at most: chapters need memory.
+# Handed out one by one, since a chapter takes as long as a hundred formulas.
 test: setup
-	"$(BIN)/python" -m pytest -n auto --maxprocesses 4 --dist worksteal
+	"$(BIN)/python" -m pytest -n auto --maxprocesses 4 --maxschedchunk 1
 
 notebooks: setup
 	"$(BIN)/python" -m pytest tests/notebooks
