@@ -313,6 +313,7 @@ def test_weights_that_are_not_whole_are_refused(
         pretrained.imagenet("alexnet")
 
 
+@pytest.mark.timeout(1800)  # three quiet minutes; on a slow, busy machine far more
 def test_the_real_network_reads_the_source() -> None:
     # Trained here, three minutes, unless a chapter of this run has done it already.
     card, model = pretrained.card("embedded"), pretrained.resnet18("embedded")
