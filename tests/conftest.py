@@ -40,10 +40,21 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def _when(item: pytest.Item) -> int:
+    """Return 0 for the test that builds the book, 2 for those that wait for it."""
+    if "built" not in getattr(item, "fixturenames", ()):
+        return 1
+    return 2 * ("whole_book" not in item.name)
+
+
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
-    """Leave the tests marked `hub` out unless they are asked for by name."""
+    """Begin with the build of the whole book, and end with what waits for it.
+
+    The tests marked `hub` are left out unless they are asked for by name.
+    """
+    items.sort(key=_when)
     if "hub" in (config.getoption("markexpr") or ""):
         return
     hub = [item for item in items if item.get_closest_marker("hub")]

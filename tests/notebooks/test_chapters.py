@@ -1,4 +1,4 @@
-"""Every chapter: another seed, the stored check cell, and the rules of its form."""
+"""Every chapter: another seed and the rules of its form; nbval on one of them."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def nbval(notebook: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_nbval_agrees_with_the_stored_check_cell(chapter: str, tmp_path: Path) -> None:
-    done = nbval(BOOK.chapters[chapter], tmp_path)
+def test_nbval_agrees_with_a_stored_check_cell(tmp_path: Path) -> None:
+    # The build, in tests/pages, compares those of all chapters.
+    done = nbval(BOOK.chapters["foundations/loss-functions"], tmp_path)
     assert done.returncode == 0, done.stdout[-5000:]
 
 

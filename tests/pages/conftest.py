@@ -1,0 +1,60 @@
+"""The real book, built once for all processes of the tests, and a browser."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from pages.looking import Built
+from playwright.sync_api import Browser, sync_playwright
+
+from tlcourse import runner
+from tlcourse.book import Book
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Built:
+    """Return the book as `tlcourse build` makes it, in a folder of its own.
+
+    What an earlier build of the working copy ran is used again where it may be.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # then that folder is the process's own
+        base = base.parent
+    folder, result = base / "course", base / "course.json"
+    with FileLock(base / "course.lock"):
+        if not result.exists():
+            folder.mkdir()
+            for name in ("_config.yml", "_toc.yml", "requirements.lock"):
+                shutil.copy(root / name, folder)
+            unwanted = shutil.ignore_patterns(".*", "__pycache__")
+            shutil.copytree(root / "book", folder / "book", ignore=unwanted)
+            ran = root / "_build" / "tlcourse" / "executed"
+            if ran.is_dir():
+                shutil.copytree(ran, folder / "_build" / "tlcourse" / "executed")
+            report = runner.build(Book(folder, jobs=1))
+            defects = [f"{d.chapter}: {d.cause}" for d in report.defects]
+            result.write_text(json.dumps([defects, sorted(report.executed)]))
+        defects, chapters = json.loads(result.read_text())
+    return Built(defects, chapters, folder / "_build" / "html")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Return the installed Chromium without a window."""
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    if found is None:
+        pytest.skip("no Chromium here: pages were not opened (apt install chromium)")
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(
+            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield chromium
+        chromium.close()
