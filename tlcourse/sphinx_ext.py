@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
+from docutils.parsers.rst import directives
+from myst_nb.ext.glue.utils import create_pending_glue_ref
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -41,12 +43,31 @@ class _TableDirective(SphinxDirective):
         return [_Table(kind=self.name)]
 
 
+class _BorrowedFigure(SphinxDirective):
+    """Show a figure that a chapter glued on another page, with a caption of its own."""
+
+    required_arguments, has_content = 1, True
+    option_spec = {"doc": directives.unchanged_required, "alt": directives.unchanged}
+
+    def run(self) -> list[nodes.Node]:
+        picture = create_pending_glue_ref(
+            self.state.document,
+            *self.get_source_info(),
+            self.options["doc"],
+            self.arguments[0],
+        )
+        words, _ = self.state.inline_text(" ".join(self.content), self.lineno)
+        caption = nodes.caption("", "", *words)
+        return [nodes.figure("", picture, caption, alt=self.options.get("alt", ""))]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register the gate and the directives `claims-table` and `run-times`."""
     app.add_node(_Table)
     app.add_directive("claims-table", _TableDirective)
     app.add_directive("run-times", _TableDirective)
     app.connect("doctree-resolved", _fill_tables, priority=400)
+    app.add_directive("borrowed-figure", _BorrowedFigure)
     app.connect("doctree-resolved", _require_alt_text, priority=600)
     app.connect("html-page-context", _name_roles)
     app.connect("build-finished", _leave_out)
@@ -55,6 +76,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
 def _require_alt_text(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Warn of every picture that says nothing to a reader who cannot see it."""
+    for figure in doctree.findall(nodes.figure):
+        for image in figure.findall(nodes.image):
+            image["alt"] = image.get("alt") or figure.get("alt", "")
     for image in doctree.findall(nodes.image):
         if not image.get("alt", "").strip():
             name = Path(image.get("uri", "")).name
