@@ -74,6 +74,14 @@ class Book:
         are divided between them.
     limits : Limits
         What one notebook may take.
+    repository : str, optional
+        Public address of the course's Git repository. With it the pages get buttons
+        that lead there, to the editor of a page, and to Binder; without it, none.
+
+    Raises
+    ------
+    ValueError
+        If the repository's address has another form than https://HOST/OWNER/NAME.
 
     Attributes
     ----------
@@ -92,7 +100,14 @@ class Book:
         profile: str = "embedded",
         jobs: int | None = None,
         limits: Limits | None = None,
+        repository: str | None = None,
     ) -> None:
+        if repository and not re.fullmatch(r"https://[^/]+/[^/]+/[^/]+", repository):
+            raise ValueError(
+                "book.Book: repository must be an address like https://HOST/OWNER/NAME"
+                f", got {repository!r}; leave out what follows the name"
+            )
+        self.repository = repository
         self.root, self.profile, self.limits = (
             root.resolve(),
             profile,

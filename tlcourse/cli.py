@@ -87,10 +87,16 @@ def _print(line: str, style: str = "") -> None:
 
 @app.command()
 def build(
-    root: _Root = None, profile: _Profile = "embedded", jobs: _Jobs = None
+    root: _Root = None,
+    profile: _Profile = "embedded",
+    jobs: _Jobs = None,
+    repository: Annotated[
+        str | None, typer.Option(help="Public address, for buttons that lead to it.")
+    ] = None,
 ) -> None:
     """Run every notebook once, check every claim, render the site."""
-    start, book = time.monotonic(), _book(root, profile=profile, jobs=jobs)
+    start = time.monotonic()
+    book = _book(root, profile=profile, jobs=jobs, repository=repository)
     with _progress() as watch:
         report = runner.build(book, watch=watch, say=_print)
     seconds = f"{time.monotonic() - start:.1f} s"

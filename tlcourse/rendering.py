@@ -90,6 +90,13 @@ def _fill(stage: Path, book: Book, executed: Mapping[str, Path]) -> None:
         shutil.copy(path, stage / book.chapters[chapter].relative_to(book.root))
     config = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
     config["execute"] = {**config.get("execute", {}), "execute_notebooks": "off"}
+    if book.repository:
+        config["repository"] = {"url": book.repository, "branch": "main"}
+        buttons = ("repository", "issues", "edit_page")
+        shown = {f"use_{name}_button": True for name in buttons}
+        config["html"] = {**config.get("html", {}), **shown}
+        launch = {"binderhub_url": "https://mybinder.org"}
+        config["launch_buttons"] = {**config.get("launch_buttons", {}), **launch}
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (stage / "_config.yml").write_text(text, encoding="utf-8")
 

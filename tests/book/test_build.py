@@ -198,3 +198,20 @@ def test_a_build_may_be_killed_at_any_moment(small: SmallBook) -> None:
     assert not list(work.glob("executed/**/*.unfinished.ipynb"))
     for path in work.glob("executed/**/*.ipynb"):
         assert json.loads(path.read_text())["metadata"]["tlcourse"]["seconds"] > 0
+
+
+def test_buttons_lead_to_a_repository_only_where_there_is_one(small: SmallBook) -> None:
+    page = small.root / "_build" / "html" / "book" / "part" / "alpha.html"
+    assert small.build(site=True).defects == []
+    assert "https://github.com" not in page.read_text()
+    address = "https://github.com/people/course"
+    assert small.build(site=True, repository=address).defects == []
+    for link in (
+        f'href="{address}"',
+        f"{address}/edit/main/book/part/alpha.ipynb",
+        f"{address}/issues/new",
+        "https://mybinder.org/v2/gh/people/course/main?",
+    ):
+        assert link in page.read_text(), link
+    with pytest.raises(ValueError, match="https://HOST/OWNER/NAME, got 'course'; lea"):
+        small.build(repository="course")
