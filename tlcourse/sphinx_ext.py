@@ -1,6 +1,6 @@
-"""Sphinx extension of the book: the alt-text gate and the two generated tables.
+"""Sphinx extension of the book: the alt-text gate and the generated tables.
 
-Both act at ``doctree-resolved``, when every notebook has been read and the images of
+They act at ``doctree-resolved``, when every notebook has been read and the images of
 the output format are known. So they work in `tlcourse build`, which renders executed
 notebooks, and under plain ``jupyter-book build .``, which executes them itself.
 """
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -36,16 +37,18 @@ class _Table(nodes.General, nodes.Element):  # type: ignore[misc]
 class _TableDirective(SphinxDirective):
     """Leave a placeholder; the document is read again in every later build."""
 
+    optional_arguments = 1
+
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
-        return [_Table(kind=self.name)]
+        return [_Table(kind=self.name, part="".join(self.arguments))]
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the gate and the directives `claims-table` and `run-times`."""
+    """Register the gate and the directives of the generated tables."""
     app.add_node(_Table)
-    app.add_directive("claims-table", _TableDirective)
-    app.add_directive("run-times", _TableDirective)
+    for name in _TABLES:
+        app.add_directive(name, _TableDirective)
     app.connect("doctree-resolved", _fill_tables, priority=400)
     app.connect("doctree-resolved", _require_alt_text, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": False}
@@ -69,12 +72,11 @@ def _warn(message: str, location: Any) -> None:
 
 def _fill_tables(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for table in list(doctree.findall(_Table)):
-        make = _claims_table if table["kind"] == "claims-table" else _run_times
-        text = "".join(make(app, docname))
+        text = "".join(_TABLES[table["kind"]](app, docname, table["part"]))
         table.replace_self(nodes.raw("", text, format="html"))
 
 
-def _claims_table(app: Sphinx, docname: str) -> Iterator[str]:
+def _claims_table(app: Sphinx, docname: str, _: str) -> Iterator[str]:
     """Yield a heading and a table of three columns for each chapter with claims."""
     claims, defects = _claims.read(Path(app.srcdir) / _claims.FILE)
     records = {chapter: _run_record(app, chapter) for chapter in _chapters(app)}
@@ -101,7 +103,7 @@ def _claims_table(app: Sphinx, docname: str) -> Iterator[str]:
             yield _table(["Claim", "Range", "This build"], rows)
 
 
-def _run_times(app: Sphinx, docname: str) -> Iterator[str]:
+def _run_times(app: Sphinx, docname: str, _: str) -> Iterator[str]:
     """Yield the table of run times, and of memory where our runner measured it."""
     rows, total = [], 0.0
     for chapter in _chapters(app):
@@ -113,6 +115,31 @@ def _run_times(app: Sphinx, docname: str) -> Iterator[str]:
             rows.append([cell.replace("nan MB", "not measured") for cell in row])
     rows.append(["Sum", f"{total:.1f} s", ""])
     yield _table(["Chapter", "Time", "Peak memory"], rows)
+
+
+def _source_map(app: Sphinx, docname: str, document: str) -> Iterator[str]:
+    """Yield what a source document names, row by row, and where the course has it."""
+    path = Path(app.srcdir) / "book" / "inventory.toml"
+    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    for row in (r for key, r in found["row"].items() if key.startswith(document)):
+        names = re.sub("`(.+?)`", r"<code>\1</code>", escape(row["names"], quote=False))
+        places = [_place(app, docname, p, found["planned"]) for p in row["where"]]
+        items = "".join(f"<li>{place}</li>" for place in places)
+        yield f"<dl><dt>{escape(row['section'])}</dt>"
+        yield f"<dd><p>{names}</p><ul class='simple'>{items}</ul></dd></dl>"
+
+
+def _place(app: Sphinx, docname: str, place: str, planned: Mapping[str, str]) -> str:
+    """Return the link to a heading, or the title of a chapter that is to come."""
+    if place in planned:
+        return f"<em>{escape(planned[place])}</em>"
+    page, mark, anchor = place.partition("#")
+    toc = app.env.tocs.get(f"book/{page}", nodes.Element())
+    headings = {r["anchorname"]: r.astext() for r in toc.findall(nodes.reference)}
+    if mark + anchor not in headings:
+        _warn(f"source map: no such heading: {place}", docname)
+        return escape(place)
+    return _link(app, docname, page, mark + anchor, headings[mark + anchor])
 
 
 def _chapters(app: Sphinx) -> list[str]:
@@ -138,9 +165,14 @@ def _glued_numbers(app: Sphinx, chapter: str) -> dict[str, float]:
     return _claims.recorded({"cells": [cell]})[0]
 
 
-def _link(app: Sphinx, docname: str, chapter: str) -> str:
-    uri = app.builder.get_relative_uri(docname, f"book/{chapter}")
-    return f'<a href="{uri}">{escape(app.env.titles[f"book/{chapter}"].astext())}</a>'
+def _link(
+    app: Sphinx, docname: str, page: str, anchor: str = "", heading: str = ""
+) -> str:
+    uri = app.builder.get_relative_uri(docname, f"book/{page}") + anchor
+    title = app.env.titles[f"book/{page}"].astext()
+    if anchor:  # a long title is known by what stands before its colon
+        title = f"{title.partition(':')[0]} › {heading}"
+    return f'<a href="{uri}">{escape(title)}</a>'
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -151,3 +183,10 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     table = f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody>"
     scrolling = '<div class="pst-scrollable-table-container">'
     return f'{scrolling}<table class="table">{table}</table></div>'
+
+
+_TABLES = {
+    "claims-table": _claims_table,
+    "run-times": _run_times,
+    "source-map": _source_map,
+}

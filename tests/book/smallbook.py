@@ -20,7 +20,7 @@ CONFIG = {
         "config": {"nb_execution_raise_on_error": True},
     },
 }
-PAGES = ["part/alpha", "part/beta", "reproducibility", "run-times"]
+PAGES = ["part/alpha", "part/beta", "reproducibility", "run-times", "source-map"]
 CLAIM = """
 [{0}-value]  # a comment that must stay
 chapter = "part/{0}"
@@ -28,6 +28,15 @@ sentence = "The value of {0} is a half."
 metric = "accuracy"
 min = 0.4
 max = 0.6
+"""
+INVENTORY = """
+[planned]
+"part/gamma" = "Gamma (not written yet)"
+
+[row."000-1"]
+section = "1 A"
+names = "`alpha` & <more>"
+where = ["part/alpha#the-value", "run-times", "part/gamma"]
 """
 FIGURE = """```{{glue:figure}} {0}-fig-line
 :name: {0}-line
@@ -63,7 +72,8 @@ def printed(lines: str) -> dict[str, Any]:
 
 def chapter(name: str) -> dict[str, Any]:
     cells = [
-        text(f"# {name.title()}\n\nIt is {{glue:text}}`{name}-value:.2f`."),
+        text(f"# {name.title()}"),
+        text(f"## The value\n\nIt is {{glue:text}}`{name}-value:.2f`."),
         code('PROFILE = "embedded"', "SEED = 0", tags=("parameters",)),
         code("from tlcourse import report", "value = 0.5 + SEED / 1000"),
         code(f'report.record("{name}-value", value)', tags=("remove-cell",)),
@@ -95,6 +105,7 @@ class SmallBook:
         self.claims = root / "book" / "claims.toml"
         self.beta = root / "book" / "part" / "beta.ipynb"
         self.page = root / "book" / "intro.md"
+        self.inventory = root / "book" / "inventory.toml"
 
     def write(self, path: Path, notebook: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
