@@ -1,4 +1,4 @@
-"""Sphinx extension of the book: the alt-text gate and the generated tables.
+"""Sphinx extension of the book: the alt-text gate, generated tables, glossary links.
 
 They act at ``doctree-resolved``, when every notebook has been read and the images of
 the output format are known. So they work in `tlcourse build`, which renders executed
@@ -27,6 +27,8 @@ from tlcourse.book import Book
 __all__ = ["setup"]
 
 _LOG = logging.getLogger(__name__)
+# What stands behind a term where a chapter introduces it: its Chinese, in brackets.
+_CHINESE = re.compile(r" [(（]([\u4e00-\u9fff]+)")
 _BARE_IMAGE = re.compile(r"<img\b(?![^>]*\balt\s*=\s*[\"'][^\"'])[^>]*>", re.I)
 
 
@@ -50,6 +52,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     for name in _TABLES:
         app.add_directive(name, _TableDirective)
     app.connect("doctree-resolved", _fill_tables, priority=400)
+    app.connect("doctree-resolved", _link_terms, priority=500)
     app.connect("doctree-resolved", _require_alt_text, priority=600)
     return {"parallel_read_safe": True, "parallel_write_safe": False}
 
@@ -64,6 +67,24 @@ def _require_alt_text(app: Sphinx, doctree: nodes.document, docname: str) -> Non
         found = _BARE_IMAGE.search(raw.astext())
         if found and "html" in raw.get("format", ""):
             _warn(f"image without alt text: {found.group()[:80]}", raw)
+
+
+def _link_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Lead from where a chapter introduces a term, marked, to the glossary."""
+    if docname.removeprefix("book/") not in _chapters(app):
+        return
+    objects = app.env.get_domain("std").get_objects()
+    terms = {o[0].lower(): (o[3], o[4]) for o in objects if o[2] == "term"}
+    for node in list(doctree.findall(nodes.Inline)):
+        behind = node.next_node(descend=False, siblings=True)
+        chinese = _CHINESE.match(behind.astext()) if behind is not None else None
+        if isinstance(node, nodes.strong | nodes.emphasis) and chinese:
+            place = terms.get(node.astext().lower()) or terms.get(chinese[1])
+            if place:
+                terms = {k: v for k, v in terms.items() if v != place}  # only once
+                uri = app.builder.get_relative_uri(docname, place[0])
+                link = {"refuri": f"{uri}#{place[1]}", "internal": True}
+                node[:] = [nodes.reference("", "", *node.children, **link)]
 
 
 def _warn(message: str, location: Any) -> None:

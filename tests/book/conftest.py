@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from book.smallbook import CLAIM, CONFIG, INVENTORY, PAGES, SmallBook, chapter
+from book.smallbook import CLAIM, CONFIG, INVENTORY, PAGES, TERMS, SmallBook, chapter
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +23,7 @@ def healthy(tmp_path_factory: pytest.TempPathFactory, root: Path) -> SmallBook:
     small.page.write_text("# A small book\n\nSee {doc}`part/alpha`.\n")
     for name in ("reproducibility.md", "run-times.md"):
         shutil.copy(root / "book" / name, small.root / "book")
-    (small.root / "book" / "source-map.md").write_text(
-        "# Source map\n\n```{source-map} 000\n```\n"
-    )
+    (small.root / "book" / "source-map.md").write_text(TERMS)
     small.inventory.write_text(INVENTORY)
     small.claims.write_text(CLAIM.format("alpha") + CLAIM.format("beta"))
     for name in ("alpha", "beta"):

@@ -29,6 +29,16 @@ metric = "accuracy"
 min = 0.4
 max = 0.6
 """
+TERMS = """# Source map
+
+```{source-map} 000
+```
+
+```{glossary}
+value
+  A number.
+```
+"""
 INVENTORY = """
 [planned]
 "part/gamma" = "Gamma (not written yet)"
@@ -74,6 +84,9 @@ def chapter(name: str) -> dict[str, Any]:
     cells = [
         text(f"# {name.title()}"),
         text(f"## The value\n\nIt is {{glue:text}}`{name}-value:.2f`."),
+        text(
+            "A **value** (值) is a number; so is another *value* (值), and **no** such."
+        ),
         code('PROFILE = "embedded"', "SEED = 0", tags=("parameters",)),
         code("from tlcourse import report", "value = 0.5 + SEED / 1000"),
         code(f'report.record("{name}-value", value)', tags=("remove-cell",)),

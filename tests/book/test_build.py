@@ -49,6 +49,10 @@ def test_a_healthy_book_is_rendered_once(small: SmallBook) -> None:
     link = '<a href="part/alpha.html#the-value">'
     assert link in (html / "source-map.html").read_text(encoding="utf-8")
 
+    alpha = (html / "part" / "alpha.html").read_text(encoding="utf-8")
+    links = re.findall(r'<(\w+)><a [^>]*href="[^"]*#term-value">', alpha)
+    assert links == ["strong"] and "so is another <em>value</em>" in alpha
+
     for page in html.parent.rglob("*"):
         if page.suffix in {".html", ".ipynb", ".json", ".js", ".md"}:
             assert str(small.root) not in page.read_text(encoding="utf-8"), page
