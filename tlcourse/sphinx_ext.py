@@ -75,16 +75,18 @@ def _link_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
         return
     objects = app.env.get_domain("std").get_objects()
     terms = {o[0].lower(): (o[3], o[4]) for o in objects if o[2] == "term"}
+    seen: set[str] = set()
     for node in list(doctree.findall(nodes.Inline)):
         behind = node.next_node(descend=False, siblings=True)
         chinese = _CHINESE.match(behind.astext()) if behind is not None else None
         if isinstance(node, nodes.strong | nodes.emphasis) and chinese:
-            place = terms.get(node.astext().lower()) or terms.get(chinese[1])
-            if place:
-                terms = {k: v for k, v in terms.items() if v != place}  # only once
-                uri = app.builder.get_relative_uri(docname, place[0])
-                link = {"refuri": f"{uri}#{place[1]}", "internal": True}
+            names = [node.astext().lower(), chinese[1]]
+            places = [terms[name] for name in names if name in terms]
+            if places and seen.isdisjoint(names):
+                uri = app.builder.get_relative_uri(docname, places[0][0])
+                link = {"refuri": f"{uri}#{places[0][1]}", "internal": True}
                 node[:] = [nodes.reference("", "", *node.children, **link)]
+                seen.update(names)
 
 
 def _warn(message: str, location: Any) -> None:
