@@ -48,6 +48,14 @@ section = "1 A"
 names = "`alpha` & <more>"
 where = ["part/alpha#the-value", "run-times", "part/gamma"]
 """
+OPENING = """# {1}
+
+## The value
+
+It is {{glue:text}}`{0}-value:.2f`.
+
+A **value** (值) is a number; so is another *value* (值), and **no** such.
+"""
 FIGURE = """```{{glue:figure}} {0}-fig-line
 :name: {0}-line
 :alt: A rising line.
@@ -82,11 +90,7 @@ def printed(lines: str) -> dict[str, Any]:
 
 def chapter(name: str) -> dict[str, Any]:
     cells = [
-        text(f"# {name.title()}"),
-        text(f"## The value\n\nIt is {{glue:text}}`{name}-value:.2f`."),
-        text(
-            "A **value** (值) is a number; so is another *value* (值), and **no** such."
-        ),
+        text(OPENING.format(name, name.title())),
         code('PROFILE = "embedded"', "SEED = 0", tags=("parameters",)),
         code("from tlcourse import report", "value = 0.5 + SEED / 1000"),
         code(f'report.record("{name}-value", value)', tags=("remove-cell",)),
