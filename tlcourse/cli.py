@@ -67,6 +67,7 @@ class _WithPairs(TyperCommand):
         return super().parse_args(ctx, joined)
 
 
+#: The command `tlcourse`, a typer application.
 app = typer.Typer(
     cls=_Group,
     help="Run, check and build the course.",

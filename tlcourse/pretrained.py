@@ -57,6 +57,7 @@ def _weights(name: str, file: str, size: int, sha256: str, citation: str) -> Sou
     )
 
 
+#: Name of an architecture -> the file of its ImageNet weights.
 WEIGHTS = {
     "alexnet": _weights(
         "AlexNet",

@@ -55,6 +55,7 @@ _LOOKS = {
     "fourth": ("#CC79A7", "D", (0, (3, 1))),
 }
 
+#: Role in a figure -> its colour, the same in every chapter.
 COLOURS: Mapping[str, str] = MappingProxyType(
     {role: look[0] for role, look in _LOOKS.items()}
 )

@@ -37,6 +37,7 @@ __all__ = [
     "seed_all",
 ]
 
+#: The two profiles; `embedded` never uses the network.
 PROFILES = ("embedded", "hub")
 
 _BLOCK = 1 << 20  # bytes read at a time

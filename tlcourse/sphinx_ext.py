@@ -1,6 +1,6 @@
-"""Sphinx extension of the book: the alt-text gate and the two generated tables.
+"""Sphinx extension of the book: the alt-text gate, generated tables, glossary links.
 
-Both act at ``doctree-resolved``, when every notebook has been read and the images of
+They act at ``doctree-resolved``, when every notebook has been read and the images of
 the output format are known. So they work in `tlcourse build`, which renders executed
 notebooks, and under plain ``jupyter-book build .``, which executes them itself.
 """
@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from tlcourse.book import Book
 __all__ = ["setup"]
 
 _LOG = logging.getLogger(__name__)
+# What stands behind a term where a chapter introduces it: its Chinese, in brackets.
+_CHINESE = re.compile(r" [(（]([\u4e00-\u9fff]+)")
 _BARE_IMAGE = re.compile(r"<img\b(?![^>]*\balt\s*=\s*[\"'][^\"'])[^>]*>", re.I)
 
 
@@ -38,9 +41,11 @@ class _Table(nodes.General, nodes.Element):  # type: ignore[misc]
 class _TableDirective(SphinxDirective):
     """Leave a placeholder; the document is read again in every later build."""
 
+    optional_arguments = 1
+
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()
-        return [_Table(kind=self.name)]
+        return [_Table(kind=self.name, part="".join(self.arguments))]
 
 
 class _BorrowedFigure(SphinxDirective):
@@ -62,12 +67,13 @@ class _BorrowedFigure(SphinxDirective):
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the gate and the directives `claims-table` and `run-times`."""
+    """Register the gate and the directives of the generated tables."""
     app.add_node(_Table)
-    app.add_directive("claims-table", _TableDirective)
-    app.add_directive("run-times", _TableDirective)
+    for name in _TABLES:
+        app.add_directive(name, _TableDirective)
     app.connect("doctree-resolved", _fill_tables, priority=400)
     app.add_directive("borrowed-figure", _BorrowedFigure)
+    app.connect("doctree-resolved", _link_terms, priority=500)
     app.connect("doctree-resolved", _require_alt_text, priority=600)
     app.connect("html-page-context", _name_roles)
     app.connect("build-finished", _leave_out)
@@ -105,18 +111,37 @@ def _leave_out(app: Sphinx, error: Exception | None) -> None:
             file.unlink()
 
 
+def _link_terms(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Lead from where a chapter introduces a term, marked, to the glossary."""
+    if docname.removeprefix("book/") not in _chapters(app):
+        return
+    objects = app.env.get_domain("std").get_objects()
+    terms = {o[0].lower(): (o[3], o[4]) for o in objects if o[2] == "term"}
+    seen: set[str] = set()
+    for node in list(doctree.findall(nodes.Inline)):
+        behind = node.next_node(descend=False, siblings=True)
+        chinese = _CHINESE.match(behind.astext()) if behind is not None else None
+        if isinstance(node, nodes.strong | nodes.emphasis) and chinese:
+            names = [node.astext().lower(), chinese[1]]
+            places = [terms[name] for name in names if name in terms]
+            if places and seen.isdisjoint(names):
+                uri = app.builder.get_relative_uri(docname, places[0][0])
+                link = {"refuri": f"{uri}#{places[0][1]}", "internal": True}
+                node[:] = [nodes.reference("", "", *node.children, **link)]
+                seen.update(names)
+
+
 def _warn(message: str, location: Any) -> None:
     _LOG.warning(message, location=location, type="tlcourse", subtype="book")
 
 
 def _fill_tables(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     for table in list(doctree.findall(_Table)):
-        make = _claims_table if table["kind"] == "claims-table" else _run_times
-        text = "".join(make(app, docname))
+        text = "".join(_TABLES[table["kind"]](app, docname, table["part"]))
         table.replace_self(nodes.raw("", text, format="html"))
 
 
-def _claims_table(app: Sphinx, docname: str) -> Iterator[str]:
+def _claims_table(app: Sphinx, docname: str, _: str) -> Iterator[str]:
     """Yield a heading and a table of three columns for each chapter with claims."""
     claims, defects = _claims.read(Path(app.srcdir) / _claims.FILE)
     records = {chapter: _run_record(app, chapter) for chapter in _chapters(app)}
@@ -143,7 +168,7 @@ def _claims_table(app: Sphinx, docname: str) -> Iterator[str]:
             yield _table(["Claim", "Range", "This build"], rows)
 
 
-def _run_times(app: Sphinx, docname: str) -> Iterator[str]:
+def _run_times(app: Sphinx, docname: str, _: str) -> Iterator[str]:
     """Yield the table of run times, and of memory where our runner measured it."""
     rows, total = [], 0.0
     for chapter in _chapters(app):
@@ -155,6 +180,31 @@ def _run_times(app: Sphinx, docname: str) -> Iterator[str]:
             rows.append([cell.replace("nan MB", "not measured") for cell in row])
     rows.append(["Sum", f"{total:.1f} s", ""])
     yield _table(["Chapter", "Time", "Peak memory"], rows)
+
+
+def _source_map(app: Sphinx, docname: str, document: str) -> Iterator[str]:
+    """Yield what a source document names, row by row, and where the course has it."""
+    path = Path(app.srcdir) / "book" / "inventory.toml"
+    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    for row in (r for key, r in found["row"].items() if key.startswith(document)):
+        names = re.sub("`(.+?)`", r"<code>\1</code>", escape(row["names"], quote=False))
+        places = [_place(app, docname, p, found["planned"]) for p in row["where"]]
+        items = "".join(f"<li>{place}</li>" for place in places)
+        yield f"<dl><dt>{escape(row['section'])}</dt>"
+        yield f"<dd><p>{names}</p><ul class='simple'>{items}</ul></dd></dl>"
+
+
+def _place(app: Sphinx, docname: str, place: str, planned: Mapping[str, str]) -> str:
+    """Return the link to a heading, or the title of a chapter that is to come."""
+    if place in planned:
+        return f"<em>{escape(planned[place])}</em>"
+    page, mark, anchor = place.partition("#")
+    toc = app.env.tocs.get(f"book/{page}", nodes.Element())
+    headings = {r["anchorname"]: r.astext() for r in toc.findall(nodes.reference)}
+    if mark + anchor not in headings:
+        _warn(f"source map: no such heading: {place}", docname)
+        return escape(place)
+    return _link(app, docname, page, mark + anchor, headings[mark + anchor])
 
 
 def _chapters(app: Sphinx) -> list[str]:
@@ -180,9 +230,14 @@ def _glued_numbers(app: Sphinx, chapter: str) -> dict[str, float]:
     return _claims.recorded({"cells": [cell]})[0]
 
 
-def _link(app: Sphinx, docname: str, chapter: str) -> str:
-    uri = app.builder.get_relative_uri(docname, f"book/{chapter}")
-    return f'<a href="{uri}">{escape(app.env.titles[f"book/{chapter}"].astext())}</a>'
+def _link(
+    app: Sphinx, docname: str, page: str, anchor: str = "", heading: str = ""
+) -> str:
+    uri = app.builder.get_relative_uri(docname, f"book/{page}") + anchor
+    title = app.env.titles[f"book/{page}"].astext()
+    if anchor:  # a long title is known by what stands before its colon
+        title = f"{title.partition(':')[0]} › {heading}"
+    return f'<a href="{uri}">{escape(title)}</a>'
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -193,3 +248,10 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     table = f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody>"
     scrolling = '<div class="pst-scrollable-table-container">'
     return f'{scrolling}<table class="table">{table}</table></div>'
+
+
+_TABLES = {
+    "claims-table": _claims_table,
+    "run-times": _run_times,
+    "source-map": _source_map,
+}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from book.smallbook import CLAIM, CONFIG, PAGES, SmallBook, chapter
+from book.smallbook import CLAIM, CONFIG, INVENTORY, PAGES, TERMS, SmallBook, chapter
 
 
 @pytest.fixture(scope="session")
@@ -23,6 +23,8 @@ def healthy(tmp_path_factory: pytest.TempPathFactory, root: Path) -> SmallBook:
     small.page.write_text("# A small book\n\nSee {doc}`part/alpha`.\n")
     for name in ("reproducibility.md", "run-times.md"):
         shutil.copy(root / "book" / name, small.root / "book")
+    (small.root / "book" / "source-map.md").write_text(TERMS)
+    small.inventory.write_text(INVENTORY)
     small.claims.write_text(CLAIM.format("alpha") + CLAIM.format("beta"))
     for name in ("alpha", "beta"):
         small.write(small.root / "book" / "part" / f"{name}.ipynb", chapter(name))

@@ -20,7 +20,7 @@ CONFIG = {
         "config": {"nb_execution_raise_on_error": True},
     },
 }
-PAGES = ["part/alpha", "part/beta", "reproducibility", "run-times"]
+PAGES = ["part/alpha", "part/beta", "reproducibility", "run-times", "source-map"]
 CLAIM = """
 [{0}-value]  # a comment that must stay
 chapter = "part/{0}"
@@ -28,6 +28,33 @@ sentence = "The value of {0} is a half."
 metric = "accuracy"
 min = 0.4
 max = 0.6
+"""
+TERMS = """# Source map
+
+```{source-map} 000
+```
+
+```{glossary}
+value
+  A number.
+```
+"""
+INVENTORY = """
+[planned]
+"part/gamma" = "Gamma (not written yet)"
+
+[row."000-1"]
+section = "1 A"
+names = "`alpha` & <more>"
+where = ["part/alpha#the-value", "run-times", "part/gamma"]
+"""
+OPENING = """# {1}
+
+## The value
+
+It is {{glue:text}}`{0}-value:.2f`.
+
+A **value** (值) is a number; so is another *value* (值), and **no** such.
 """
 FIGURE = """```{{glue:figure}} {0}-fig-line
 :name: {0}-line
@@ -63,7 +90,7 @@ def printed(lines: str) -> dict[str, Any]:
 
 def chapter(name: str) -> dict[str, Any]:
     cells = [
-        text(f"# {name.title()}\n\nIt is {{glue:text}}`{name}-value:.2f`."),
+        text(OPENING.format(name, name.title())),
         code('PROFILE = "embedded"', "SEED = 0", tags=("parameters",)),
         code("from tlcourse import report", "value = 0.5 + SEED / 1000"),
         code(f'report.record("{name}-value", value)', tags=("remove-cell",)),
@@ -95,6 +122,7 @@ class SmallBook:
         self.claims = root / "book" / "claims.toml"
         self.beta = root / "book" / "part" / "beta.ipynb"
         self.page = root / "book" / "intro.md"
+        self.inventory = root / "book" / "inventory.toml"
 
     def write(self, path: Path, notebook: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import time
+from html import unescape
 from pathlib import Path
 
 import psutil
@@ -23,7 +24,7 @@ COMMAND = [sys.executable, "-m", "tlcourse.cli", "build", "--root"]
 
 def plain(page: Path) -> str:
     """Return the words of a rendered page."""
-    body = re.search(r"<article.*?</article>", page.read_text(), re.S)
+    body = re.search(r"<article.*?</article>", page.read_text(encoding="utf-8"), re.S)
     assert body
     return " ".join(re.sub(r"<[^>]+>", " ", body.group()).split())
 
@@ -42,6 +43,15 @@ def test_a_healthy_book_is_rendered_once(small: SmallBook) -> None:
     assert "The value of beta is a half. 0.4 to 0.6 accuracy 0.5" in report
     times = plain(html / "run-times.html")
     assert re.search(r"Alpha [\d.]+ s \d+ MB Beta [\d.]+ s \d+ MB Sum", times)
+
+    listed = "1 A alpha & <more> Alpha › The value Run times Gamma (not written yet)"
+    assert listed in unescape(plain(html / "source-map.html"))
+    link = '<a href="part/alpha.html#the-value">'
+    assert link in (html / "source-map.html").read_text(encoding="utf-8")
+
+    alpha = (html / "part" / "alpha.html").read_text(encoding="utf-8")
+    links = re.findall(r'<(\w+)><a [^>]*href="[^"]*#term-value">', alpha)
+    assert links == ["strong"] and "so is another <em>value</em>" in alpha
 
     for page in html.parent.rglob("*"):
         if page.suffix in {".html", ".ipynb", ".json", ".js", ".md"}:

@@ -201,6 +201,14 @@ RENDERING: dict[str, tuple[Callable[[SmallBook], None], str]] = {
         lambda small: small.replace(small.page, "See", f"{PICTURE}\n\nSee"),
         r"intro: .*figure without alt text \(dot\.png\)",
     ),
+    "source map with a heading that is gone": (
+        lambda small: small.replace(small.inventory, "#the-value", "#the-worth"),
+        r"source-map: source map: no such heading: part/alpha#the-worth",
+    ),
+    "source map with a chapter that is not there": (
+        lambda small: small.replace(small.inventory, 'part/gamma"]', 'part/delta"]'),
+        r"source-map: source map: no such heading: part/delta",
+    ),
     "glued figure without alt text": (
         edit(r":alt: A rising line.\n", ""),
         r"part/beta: .*figure without alt text",

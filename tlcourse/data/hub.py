@@ -63,6 +63,7 @@ def _usps(name: str, size: int, sha256: str) -> Source:
     )
 
 
+#: The four original files of MNIST.
 MNIST_FILES = (
     _mnist(
         "train-images-idx3-ubyte",
@@ -85,6 +86,7 @@ MNIST_FILES = (
         "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
     ),
 )
+#: The two files of USPS, as torchvision takes them.
 USPS_FILES = (
     _usps(
         "usps",
@@ -98,6 +100,7 @@ USPS_FILES = (
     ),
 )
 
+#: The archive of CIFAR-10.
 CIFAR10_FILE = Source(
     name="CIFAR-10",
     url="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
@@ -107,6 +110,7 @@ CIFAR10_FILE = Source(
     licence="none stated",
     citation="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
 )
+#: The archive of PyTorch's tutorial.
 HYMENOPTERA_FILE = Source(
     name="hymenoptera",
     url="https://download.pytorch.org/tutorial/hymenoptera_data.zip",

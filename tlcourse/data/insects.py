@@ -98,7 +98,7 @@ class Insects:
 
     @property
     def labels(self) -> Tensor:
-        """Class indices within the domain of each species: (n,), int64."""
+        """Class indices within the domain of each species, (n,), int64."""
         return self.species % len(SOURCE)
 
     def factor(self, name: str) -> Tensor:
@@ -233,7 +233,7 @@ class Pictures:
 
     @property
     def mask(self) -> Tensor:
-        """Where the animal is: (n, h, w), bool."""
+        """Where the animal is, (n, h, w), bool."""
         return self.parts > 0
 
     def part(self, name: str) -> Tensor:

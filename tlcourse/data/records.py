@@ -75,7 +75,7 @@ class Split:
 
     @property
     def tensors(self) -> tuple[Tensor, Tensor]:
-        """Images and labels: one batch, or what ``training.batches`` takes."""
+        """Images and labels as one batch, or what ``training.batches`` takes."""
         return self.images, self.labels
 
     def take(self, n_per_class: int, generator: torch.Generator) -> Split:

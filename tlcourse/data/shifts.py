@@ -12,7 +12,7 @@ from tlcourse.data.records import Split
 
 __all__ = ["KINDS", "shift"]
 
-# What the level of each kind means, and where its scale ends.
+#: What the level of each kind means, and where its scale ends.
 KINDS = {
     "blur": ("standard deviation in pixels", 8.0),
     "rotation": ("angle in degrees, counter-clockwise", 360.0),
