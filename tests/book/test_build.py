@@ -225,3 +225,22 @@ def test_buttons_lead_to_a_repository_only_where_there_is_one(small: SmallBook) 
         assert link in page.read_text(), link
     with pytest.raises(ValueError, match="https://HOST/OWNER/NAME, got 'course'; lea"):
         small.build(repository="course")
+
+
+def test_a_page_borrows_a_figure_of_a_chapter(small: SmallBook) -> None:
+    own = small.page.read_text()
+    borrowed = (
+        "```{{borrowed-figure}} {}\n:doc: part/alpha.ipynb\n:alt: {}\n\n"
+        "It rises to {{glue:text}}`part/alpha.ipynb::alpha-value:.1f`.\n```\n"
+    )
+    small.page.write_text(own + borrowed.format("alpha-fig-line", "A line."))
+    assert small.build(site=True).defects == []
+    html = (small.root / "_build" / "html" / "book" / "intro.html").read_text()
+    assert re.search(r'<figure.*?<img alt="A line\.".*?rises to .*?0\.5', html, re.S)
+    for key, alt, cause in (
+        ("no-such", "A line.", "Glue reference 'no-such' not found"),
+        ("alpha-fig-line", "", "figure without alt text"),
+    ):
+        small.page.write_text(own + borrowed.format(key, alt))
+        found = [str(defect) for defect in small.build(site=True).defects]
+        assert any(cause in defect for defect in found), found
