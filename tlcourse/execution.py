@@ -325,6 +325,9 @@ def _work(source: str, output: str, parameters: dict[str, Any]) -> None:
         sys.exit(
             f"{_MARK}unknown parameter {unknown}; its cell 'parameters' has {valid}"
         )
+    # jsonschema takes it where it is there, to check a format that no notebook has,
+    # and it builds its grammars when it is imported: seconds for each chapter.
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     import papermill
 
     try:
