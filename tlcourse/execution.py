@@ -325,10 +325,15 @@ def _work(source: str, output: str, parameters: dict[str, Any]) -> None:
         sys.exit(
             f"{_MARK}unknown parameter {unknown}; its cell 'parameters' has {valid}"
         )
+    # jsonschema takes it where it is there, to check a format that no notebook has,
+    # and it builds its grammars when it is imported: seconds for each chapter.
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     import papermill
 
+    # A kernel takes seconds to leave in order, and all that it said is here already.
+    settings = {"progress_bar": False, "shutdown_kernel": "immediate"}
     try:
-        papermill.execute_notebook(source, output, parameters, progress_bar=False)
+        papermill.execute_notebook(source, output, parameters, **settings)
     except Exception as error:
         said = str(error).strip().rpartition("\n")[2]
         sys.exit(f"\n{_MARK}{type(error).__name__}: {said}")

@@ -491,7 +491,12 @@ def _number(key: str, value: object) -> int | float:
 
 
 def _glue(key: str, value: object, *, display: bool = False) -> None:
-    # Imported here: myst-nb is slow to load and needed in notebooks only.
-    from myst_nb import glue
+    # What myst_nb.glue does. That loads nbformat, which takes seconds a chapter.
+    from IPython.core.formatters import format_display_data
+    from IPython.display import publish_display_data
 
-    glue(key, value, display=display)
+    data, metadata = format_display_data(value)  # type: ignore[no-untyped-call]
+    prefix = "" if display else "application/papermill.record/"
+    metadata["scrapbook"] = {"name": key, "mime_prefix": prefix}
+    bundle = {prefix + kind: part for kind, part in data.items()}
+    publish_display_data(bundle, metadata)  # type: ignore[no-untyped-call]
