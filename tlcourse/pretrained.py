@@ -9,12 +9,14 @@ import itertools
 import json
 import os
 import time
+import warnings
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import torch
+import tqdm
 from torch import Tensor, nn
 
 from tlcourse import _checkpoints, runtime, training
@@ -22,6 +24,12 @@ from tlcourse._checks import check_choice
 from tlcourse.data import _insect_drawing, _insect_parts, insects
 from tlcourse.models import BodyHead, MeanPooled, Normalise, body_and_head, replace_head
 from tlcourse.runtime import Source
+
+with warnings.catch_warnings():
+    # Loaded before transformers does it: in a kernel without ipywidgets it would say,
+    # on standard error, that progress bars will be plain ones.
+    warnings.simplefilter("ignore", tqdm.TqdmWarning)
+    import tqdm.auto
 
 __all__ = [
     "ENCODERS",
