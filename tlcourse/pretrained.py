@@ -90,7 +90,7 @@ WEIGHTS = {
     ),
 }
 
-# Profile -> the repository of a BERT encoder, its revision, and its weights' SHA-256.
+#: Profile -> the repository of a BERT encoder, its revision, and its weights' SHA-256.
 ENCODERS = {
     "embedded": (
         "sentence-transformers/all-MiniLM-L6-v2",

@@ -104,8 +104,8 @@ def place(where: list[str]) -> Callable[[dict[str, Any], dict[str, str]], object
 
 
 def unlist(found: dict[str, Any], book: dict[str, str]) -> None:
-    del found["planned"]["language/bert-text-classification"]
-    write("language/bert-text-classification")(found, book)
+    del found["planned"]["frontier/choosing-a-source"]
+    write("frontier/choosing-a-source")(found, book)
 
 
 def rename(_: dict[str, Any], book: dict[str, str]) -> None:
@@ -126,10 +126,10 @@ PLANTED = {
     ),
     "no heading foundations/optimizers#adam-every-weight-in-its-own-unit": rename,
     ": no heading foundations/optimizers#adam-every": again,
-    "language/bert-text-classification is there and still on the list": write(
-        "language/bert-text-classification"
+    "frontier/choosing-a-source is there and still on the list": write(
+        "frontier/choosing-a-source"
     ),
-    "000-5.2: which heading of language/bert-text-classification?": unlist,
+    "000-7.1: which heading of frontier/choosing-a-source?": unlist,
     "frontier/dreams is planned for no row": lambda found, _: found["planned"].update(
         {"frontier/dreams": "Dreams (not written yet)"}
     ),
