@@ -325,6 +325,9 @@ def _work(source: str, output: str, parameters: dict[str, Any]) -> None:
         sys.exit(
             f"{_MARK}unknown parameter {unknown}; its cell 'parameters' has {valid}"
         )
+    # jsonschema compiles 39 grammars, for seconds, to check addresses that no notebook
+    # has; it does without where this package is missing.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     import papermill
 
     try:

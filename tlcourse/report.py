@@ -490,7 +490,12 @@ def _number(key: str, value: object) -> int | float:
 
 
 def _glue(key: str, value: object, *, display: bool = False) -> None:
-    # Imported here: myst-nb is slow to load and needed in notebooks only.
-    from myst_nb import glue
+    # What myst_nb.glue does; to import that takes seconds (jsonschema's grammars).
+    from IPython.core.formatters import format_display_data
+    from IPython.display import display as show
 
-    glue(key, value, display=display)
+    data, metadata = format_display_data(value)  # type: ignore[no-untyped-call]
+    prefix = "" if display else "application/papermill.record/"
+    metadata["scrapbook"] = {"name": key, "mime_prefix": prefix}
+    shown = {prefix + kind: content for kind, content in data.items()}
+    show(shown, raw=True, metadata=metadata)  # type: ignore[no-untyped-call]

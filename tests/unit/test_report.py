@@ -378,11 +378,21 @@ report.place("trial-fig-both", fig)
 """
 
 
+THEIRS = """
+from IPython.display import Image
+from myst_nb import glue
+for one in report._glue, glue:
+    one("trial-float", 0.125, display=False)
+    one("trial-fig", Image(b"png", format="png", width=600), display=True)
+"""
+
+
 def test_glue_in_a_kernel() -> None:
     import nbformat
     from nbclient import NotebookClient
 
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    cells = [nbformat.v4.new_code_cell(source) for source in (CELL, THEIRS)]
+    notebook = nbformat.v4.new_notebook(cells=cells)
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     }
@@ -402,6 +412,9 @@ def test_glue_in_a_kernel() -> None:
     png = base64.b64decode(outputs[2].data["image/png"])
     assert struct.unpack(">II", png[16:24]) == (1200, 500)
     assert outputs[2].metadata["image/png"]["width"] == 600
+    ours_and_theirs = notebook.cells[1].outputs
+    assert len(ours_and_theirs) == 4
+    assert ours_and_theirs[:2] == ours_and_theirs[2:]
 
 
 def test_import_is_quiet_and_light() -> None:
