@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from pages.looking import Built, problems
 from playwright.sync_api import Browser
+from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 from tlcourse.book import Book
+from tlcourse.printing import print_book
 
 ROOT = Path(__file__).parents[2]
 PAGES = [f"{page}.html" for page in parse_toc_yaml(ROOT / "_toc.yml")]
@@ -86,6 +88,26 @@ def test_pages_and_site_are_light(built: Built) -> None:
         }
         size = path.stat().st_size + sum(p.stat().st_size for p in pictures)
         assert size < 1.5 * MB, f"{page}: {size / MB:.1f} MB"
+
+
+def test_the_whole_book_as_one_pdf(
+    built: Built, browser: Browser, tmp_path: Path
+) -> None:
+    path = tmp_path / "book.pdf"
+    number = print_book(Book(built.html.parents[1]), path)
+    texts = [page.extract_text() for page in PdfReader(path).pages]
+    assert len(texts) == number > 300
+    start = next(k for k, text in enumerate(texts) if text.startswith("Contents"))
+    front = re.sub(r"\n(?![0-9])", " ", "\n".join(texts[start : start + 12]))
+    listed = re.findall(r"^([0-9]+)\. (.+?) ([0-9]+)$", front, re.M)
+    chapters = {k: (title, int(page)) for k, title, page in listed}
+    assert [*map(int, chapters)] == [*range(1, len(built.chapters) + 1)]
+    for k, (title, page) in chapters.items():
+        text = " ".join(texts[page - 1].split())
+        assert text.startswith(f"{k}. {title}")
+        assert text.endswith(f" {page}")  # at the foot
+    for raw in ("\\(", "\\frac", "Hide code cell", "Show code cell"):
+        assert not [text for text in texts if raw in text], raw
 
 
 PAGE = """<!doctype html><html lang="en"><head><title>A page</title></head>

@@ -40,6 +40,7 @@ FLOORS = {
     "claims": 6,
     "execution": 6,
     "book": 7,
+    "printing": 8,
     "sphinx_ext": 8,
     "rendering": 8,
     "runner": 9,
