@@ -7,10 +7,11 @@ question. So such a hint is no guess: the numbers are equal.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -26,6 +27,7 @@ Arguments: TypeAlias = Sequence[Any]
 Reference: TypeAlias = Callable[..., Any]
 
 BLANK = "this exercise has not been done yet: replace the stub by your own"
+_NOT_FINITE = "nan or inf: which step overflows, or takes the logarithm of 0?"
 _GENERAL: Mapping[str, Callable[[Any], Any]] = {
     "the sign is wrong: yours is minus what was expected": lambda x: -x,
     "yours is twice what was expected": lambda x: 2 * x,
@@ -134,19 +136,27 @@ class Ask:
         tolerance : float, default=1e-5
             Largest difference, beside 1 or the largest expected number.
         """
-        questions, before = list(inputs), list[Any]()
+        questions = list(inputs)
         for asked, arguments in questions:
             asked = f"{asked}: {', '.join(map(show, arguments))}"
             expected, came = reference(*arguments), self.call(asked, arguments)
-            if not same(came, expected, tolerance):
-                hint = _mistake(came, expected, arguments, mistakes, tolerance)
-                for sign, shows in (symptoms or {}).items():
+            if same(came, expected, tolerance):
+                continue
+            tried = [(arguments, came), *self._again(questions[:4])]
+            hint = _mistake(tried, reference, mistakes, tolerance)
+            for sign, shows in (symptoms or {}).items():
+                with contextlib.suppress(Exception):  # it may be of any form
                     hint = hint or sign * shows(came, *arguments)
-                if not hint:
-                    others = [self.call("", a) for _, a in questions[:3]]
-                    hint = _general(came, expected, [*before, *others], tolerance)
-                raise Wrong(asked, show(expected), show(came), hint)
-            before.append(came)
+            if not hint:
+                hint = _general(came, expected, [c for _, c in tried[1:]], tolerance)
+            raise Wrong(asked, show(expected), show(came), hint)
+
+    def _again(
+        self, questions: Sequence[tuple[str, Arguments]]
+    ) -> Iterator[tuple[Arguments, Any]]:
+        for asked, arguments in questions:
+            with contextlib.suppress(Wrong):
+                yield arguments, self.call(asked, arguments)
 
     def numbers(
         self,
@@ -173,7 +183,7 @@ class Ask:
                 raise Wrong(asked, "one number", show(came), "write a number, not text")
             if not same(came, right, tolerance):
                 found = {hint: _constant(x) for hint, x in mistakes[key].items()}
-                hint = _mistake(came, right, (), found, tolerance)
+                hint = _mistake([((), came)], _constant(right), found, tolerance)
                 hint = hint or "compute it again from the formula of the chapter"
                 raise Wrong(asked, "another number", show(came), hint)
 
@@ -230,6 +240,10 @@ def exercise(points: int) -> Callable[[Callable[[Ask], None]], Callable[..., Res
                 check(Ask(answer))
             except Wrong as wrong:
                 return Result(name, False, 0, points, *map(str, wrong.args))
+            except Exception as error:  # an answer may have any form
+                said = f"{type(error).__name__}: {error}"[:300]
+                hint = "the answer has a form that this check cannot read"
+                return Result(name, False, 0, points, "", "", said, hint)
             return Result(name, True, points, points)
 
         judge.points = points  # type: ignore[attr-defined]
@@ -266,7 +280,8 @@ def show(value: Any) -> str:
     if array.size > 8:
         kind = str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
         return f"{kind} of shape {array.shape}"
-    return str(np.array2string(array, precision=6, separator=", ")).replace("\n", "")
+    text = np.array2string(array, precision=6, separator=", ", floatmode="maxprec")
+    return text.replace("\n", "").replace(".]", "]").replace(".,", ",").rstrip(".")
 
 
 def _array(value: Any) -> npt.NDArray[np.float64] | None:
@@ -283,25 +298,27 @@ def _constant(value: float) -> Reference:
 
 
 def _mistake(
-    came: Any,
-    expected: Any,
-    arguments: Arguments,
+    tried: Sequence[tuple[Arguments, Any]],
+    reference: Reference,
     mistakes: Mapping[str, Reference],
     tolerance: float,
 ) -> str:
-    """Return the hint of the first mistake that gives just what came."""
+    """Return the mistake that explains the first answer and most of the others."""
+    best, most = "", 0
     for hint, wrong in mistakes.items():
         with np.errstate(all="ignore"):
-            value = wrong(*arguments)
-        if same(came, value, tolerance) and not same(expected, value, tolerance):
-            return hint
-    return ""
+            values = [wrong(*arguments) for arguments, _ in tried]
+        fits = [same(t[1], v, tolerance) for t, v in zip(tried, values, strict=True)]
+        right = same(reference(*tried[0][0]), values[0], tolerance)
+        if fits[0] and not right and sum(fits) > most:
+            best, most = hint, sum(fits)
+    return best
 
 
 def _general(came: Any, expected: Any, others: list[Any], tolerance: float) -> str:
     """Return what can be said of a wrong answer without knowing the exercise."""
-    if isinstance(expected, dict) and isinstance(came, dict):
-        if came.keys() != expected.keys():
+    if isinstance(expected, dict):
+        if not isinstance(came, dict) or came.keys() != expected.keys():
             return f"return a dict with the keys {', '.join(map(repr, expected))}"
         wrong = next(k for k in expected if not same(came[k], expected[k], tolerance))
         others = [o[wrong] for o in others if isinstance(o, dict) and wrong in o]
@@ -311,12 +328,14 @@ def _general(came: Any, expected: Any, others: list[Any], tolerance: float) -> s
     assert right is not None
     if found is None or isinstance(came, str | dict):
         return f"return numbers, not a value of type {type(came).__name__}"
+    if found.size and not np.isfinite(found).any():
+        return _NOT_FINITE
     if len(others) > 1 and all(same(o, came, 0.0) for o in others):
         return "the answer is the same for every question: is the input used?"
     if right.shape != found.shape:
         return f"the answer must have shape {right.shape}, yours has {found.shape}"
     if not np.isfinite(found).all():
-        return "nan or inf: which step overflows, or takes the logarithm of 0?"
+        return _NOT_FINITE
     for hint, wrong_by in _GENERAL.items():
         if same(found, wrong_by(right), tolerance):
             return hint
