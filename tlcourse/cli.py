@@ -23,17 +23,19 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.core import TyperCommand, TyperGroup
 
-from tlcourse import runner
+from tlcourse import exercises, runner
 from tlcourse.book import Book, cores, find_root
 from tlcourse.claims import verdict
 from tlcourse.execution import Watch
 
-__all__ = ["app", "build", "calibrate", "doctor", "run", "verify"]
+__all__ = ["app", "build", "calibrate", "doctor", "run", "verify", "write_exercises"]
 
 Profile = Literal["embedded", "hub"]
+Form = Literal["plain", "otter", "nbgrader"]
 _Root = Annotated[Path | None, typer.Option(help="Folder of the book; found upwards.")]
 _Profile = Annotated[Profile, typer.Option(help="hub downloads real data once.")]
 _Jobs = Annotated[int | None, typer.Option(min=1, help="Notebooks side by side.")]
+_Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write to.")]
 _Pairs = Annotated[
     list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE")
 ]
@@ -94,10 +96,14 @@ def build(
     repository: Annotated[
         str | None, typer.Option(help="Public address, for buttons that lead to it.")
     ] = None,
+    solutions: Annotated[
+        bool, typer.Option(help="Whether the exercises' solutions are in the site.")
+    ] = True,
 ) -> None:
     """Run every notebook once, check every claim, render the site."""
     start = time.monotonic()
-    book = _book(root, profile=profile, jobs=jobs, repository=repository)
+    settings = {"profile": profile, "jobs": jobs, "repository": repository}
+    book = _book(root, **settings, solutions=solutions)
     with _progress() as watch:
         report = runner.build(book, watch=watch, say=_print)
     seconds = f"{time.monotonic() - start:.1f} s"
@@ -150,6 +156,17 @@ def calibrate(
     with _progress() as watch:
         report = runner.calibrate(book, chapters or (), seeds, watch=watch, say=_print)
     _finish(report, "embedded", "written: book/claims.toml and book/calibration")
+
+
+@app.command("exercises")
+def write_exercises(
+    output: _Output = Path("exercises"),
+    form: Annotated[Form, typer.Option("--for", help="Whose format.")] = "plain",
+    root: _Root = None,
+) -> None:
+    """Write the exercises without and with solutions, or for another grader."""
+    for path in exercises.write(_book(root), output, form):
+        _print(str(path))
 
 
 @contextlib.contextmanager
