@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.core import TyperCommand, TyperGroup
 
-from tlcourse import exercises, runner
-from tlcourse.book import Book, cores, find_root
-from tlcourse.claims import verdict
+from tlcourse import exercises, grading, runner
+from tlcourse.book import Book, cores, find_root, read_notebook
+from tlcourse.claims import replace_file, verdict
 from tlcourse.execution import Watch
 
 __all__ = ["app", "build", "calibrate", "doctor", "run", "verify", "write_exercises"]
@@ -167,6 +167,30 @@ def write_exercises(
     """Write the exercises without and with solutions, or for another grader."""
     for path in exercises.write(_book(root), output, form):
         _print(str(path))
+
+
+@app.command("grade")
+def grade_submissions(
+    folder: Path,
+    chapter: Annotated[str, typer.Option(help="The chapter of these exercises.")],
+    output: Annotated[Path, typer.Option("-o", "--output")] = Path("grades.csv"),
+    form: Annotated[
+        Literal["plain", "canvas", "moodle"],
+        typer.Option("--for", help="Whose format."),
+    ] = "plain",
+    seconds: Annotated[float, typer.Option(help="What a submission may take.")] = 30.0,
+    root: _Root = None,
+    jobs: _Jobs = None,
+) -> None:
+    """Grade notebooks: one a student, or one folder a student."""
+    book = _book(root, jobs=jobs)
+    records = output.with_suffix("")
+    found = grading.grade(book, chapter, folder, records, seconds=seconds, say=_print)
+    name = "/exercises/".join(book.find(chapter).rsplit("/", 1))
+    asked = exercises.questions(read_notebook(book.exercises[name]))
+    text = grading.table(found, asked, name.rpartition("/")[2], form)
+    replace_file(output, text)
+    _print(f"{len(found)} submissions: {output}; feedback: {records}", "green")
 
 
 @contextlib.contextmanager

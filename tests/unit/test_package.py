@@ -43,6 +43,8 @@ FLOORS = {
     "book": 7,
     "sphinx_ext": 8,
     "exercises": 8,
+    "_confined": 7,
+    "_learner": 8,
     "grading": 9,
     "rendering": 9,
     "runner": 10,
