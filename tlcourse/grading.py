@@ -175,8 +175,9 @@ class _Learner:
         return bool(self._guard.overrun) or self._guard.is_over()
 
     def _why(self) -> str:
-        if not self._guard.overrun:
-            self._guard.kill()
+        limit = time.monotonic() + 2  # its pipe closes a little before it ends
+        while not self._over() and time.monotonic() < limit:
+            time.sleep(0.05)
         code = self._guard.process.returncode
         return f"it {self._guard.overrun or f'ended by itself, with code {code}'}"
 
