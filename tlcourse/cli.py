@@ -28,7 +28,16 @@ from tlcourse.book import Book, cores, find_root, read_notebook
 from tlcourse.claims import replace_file, verdict
 from tlcourse.execution import Watch
 
-__all__ = ["app", "build", "calibrate", "doctor", "run", "verify", "write_exercises"]
+__all__ = [
+    "app",
+    "build",
+    "calibrate",
+    "doctor",
+    "grade_submissions",
+    "run",
+    "verify",
+    "write_exercises",
+]
 
 Profile = Literal["embedded", "hub"]
 Form = Literal["plain", "otter", "nbgrader"]

@@ -103,12 +103,14 @@ for number in range(3, 40):
     try: os.write(number, {0})
     except OSError: pass
 """
-FRAME = "struct.pack('<Q', 32) + b'{\\"said\\": [], \\"values\\": {}}      '"
+FRAME = """struct.pack('<Q', 32) + b'{"said": [], "values": {}}      '"""
 REDEFINED = """
 def cross_entropy(logits, labels):
     {0}
 """
-STUBBORN = "import signal; signal.signal(14, signal.SIG_IGN)\nwhile True: pass"
+STUBBORN = (
+    "import signal; signal.signal(signal.SIGPROF, signal.SIG_IGN)\nwhile True: pass"
+)
 SHARED = """
 import mmap
 m = mmap.mmap(-1, 4 * 2**30)
@@ -148,13 +150,18 @@ SURVIVED = {
 HOSTILE: dict[str, tuple[str, str, int | None, str]] = {
     "hard exit": ("first", "import os; os._exit(0)", 0, "ended by itself"),
     "a crash": ("first", "import ctypes; ctypes.string_at(0)", 0, "ended by itself"),
-    "endless, stubborn": ("first", STUBBORN, 0, "limit of 20 s|in time"),
+    "endless, stubborn": ("first", STUBBORN, 0, "used up its 20 s"),
     "endless function": ("last", REDEFINED.format("while True: pass"), 13, "longer"),
     "function exits": ("last", REDEFINED.format("import os; os._exit(7)"), 4, "code 7"),
     "4 GB shared": ("first", SHARED, 0, "memory"),
     "fork bomb": ("first", "import os\nwhile True: os.fork()", None, ""),
     "thread bomb": ("first", THREADS, None, "start new thread|processes|memory"),
-    "huge answer": ("last", REDEFINED.format("return torch.zeros(2**25)"), 4, "64 MB"),
+    "huge answer": (
+        "last",
+        REDEFINED.format("return torch.zeros(2**25)"),
+        4,
+        "than 64 MB",
+    ),
     "score to the pipe": ("last", ALL_FDS.format(f"b{FORGED!r}"), 0, "64 MB"),
     "frame to the pipe": ("last", ALL_FDS.format(FRAME), 0, "make no sense"),
     "an object": ("last", PICKLED, 13, "an answer must consist of"),
@@ -183,7 +190,7 @@ def test_a_hostile_submission_is_contained(name: str, tmp_path: Path) -> None:
     assert found.total <= 16
     assert points is None or found.total == points, found
     assert any(part in told for part in said.split("|")), told
-    assert found.seconds < SECONDS + 15
+    assert found.seconds < 4 * SECONDS + 15
     limit = time.monotonic() + 10  # the kernel takes a moment for a thousand
     while _left(before):
         assert time.monotonic() < limit
