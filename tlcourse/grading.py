@@ -344,15 +344,16 @@ def _grade_one(
                 place = f" at {name}"
                 _judge(found, learner, module, name, ran["values"][name])
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            found.reason = (
-                str(error) if learner is None else "its answers make no sense"
-            )
+            said = str(error) if learner is None else "its answers make no sense"
         except _Stopped as error:
-            found.reason = f"the submission was stopped{place}: {error}"
+            said = f"the submission was stopped{place}: {error}"
+        else:
+            said = ""
         finally:
             if learner:
                 found.held = learner.held
                 learner.close()
+    found.reason = "; ".join(filter(None, (found.reason, said)))
     found.seconds = time.monotonic() - start
     return found
 

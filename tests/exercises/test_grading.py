@@ -34,6 +34,12 @@ pytestmark = [
 linux = pytest.mark.skipif(sys.platform != "linux", reason="by Linux's own means")
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait by the clock for as long as it takes: other tests have the cores, too."""
+    monkeypatch.setattr(grading, "_PATIENCE", 20)
+
+
 def notebook(*first: str, last: str = "") -> dict[str, Any]:
     """Return the solution version with cells of somebody's before and after it."""
     made = exercises.solution(SOURCE)
@@ -144,7 +150,6 @@ SURVIVED = {
     f"print({FORGED!r})": "",
     "import os; os.kill(os.getppid(), 9)": "",
     "import os; os.kill(-1, 9)": "ProcessLookupError",
-    PATCHED: "",
 }
 # What ends it, or a function of it -> its place, points, what is said.
 HOSTILE: dict[str, tuple[str, str, int | None, str]] = {
@@ -164,6 +169,7 @@ HOSTILE: dict[str, tuple[str, str, int | None, str]] = {
     ),
     "score to the pipe": ("last", ALL_FDS.format(f"b{FORGED!r}"), 0, "64 MB"),
     "frame to the pipe": ("last", ALL_FDS.format(FRAME), 0, "make no sense"),
+    "patched checker": ("first", PATCHED, 0, "make no sense"),
     "an object": ("last", PICKLED, 13, "an answer must consist of"),
 }
 
@@ -175,8 +181,7 @@ def test_what_a_submission_survives(tmp_path: Path) -> None:
     for number, said in enumerate(SURVIVED.values(), 1):
         told = [r for r in found.reason.split("; ") if f"cell {number} raised" in r]
         assert bool(told) == bool(said) and said in "".join(told), (number, told)
-    # Patched, its own process gives nonsense, as the grader's tells.
-    assert found.total == 0 and "make no sense" in found.reason
+    assert found.total == 16
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -190,7 +195,7 @@ def test_a_hostile_submission_is_contained(name: str, tmp_path: Path) -> None:
     assert found.total <= 16
     assert points is None or found.total == points, found
     assert any(part in told for part in said.split("|")), told
-    assert found.seconds < 4 * SECONDS + 15
+    assert found.seconds < 20 * SECONDS
     limit = time.monotonic() + 10  # the kernel takes a moment for a thousand
     while _left(before):
         assert time.monotonic() < limit
