@@ -77,6 +77,8 @@ class Book:
     repository : str, optional
         Public address of the course's Git repository. With it the pages get buttons
         that lead there, to the editor of a page, and to Binder; without it, none.
+    solutions : bool, default=True
+        Whether the exercises' solutions run and are part of the site.
 
     Raises
     ------
@@ -87,6 +89,10 @@ class Book:
     ----------
     chapters : dict of str to Path
         Chapter name, such as ``"foundations/optimizers"``, -> its notebook.
+    exercises : dict of str to Path
+        Name, such as ``"foundations/exercises/optimizers"``, -> the exercises' source.
+    notebooks : dict of str to Path
+        All that a build runs: the chapters, and the exercises with their solutions.
     site : Path
         The page to open once the book is built.
     defects : list of Defect
@@ -101,13 +107,14 @@ class Book:
         jobs: int | None = None,
         limits: Limits | None = None,
         repository: str | None = None,
+        solutions: bool = True,
     ) -> None:
         if repository and not re.fullmatch(r"https://[^/]+/[^/]+/[^/]+", repository):
             raise ValueError(
                 "book.Book: repository must be an address like https://HOST/OWNER/NAME"
                 f", got {repository!r}; leave out what follows the name"
             )
-        self.repository = repository
+        self.repository, self.solutions = repository, solutions
         self.root, self.profile, self.limits = (
             root.resolve(),
             profile,
@@ -115,7 +122,12 @@ class Book:
         )
         self.work = self.root / "_build" / "tlcourse"
         self.site = self.root / "_build" / "html" / "index.html"
-        self.chapters, self.defects = _contents(self.root)
+        found, self.defects = _contents(self.root)
+        apart = {name: set(name.split("/")) for name in found}
+        self.exercises = {n: p for n, p in found.items() if "exercises" in apart[n]}
+        pages = {"exercises", "solutions"}  # the latter in what is rendered only
+        self.chapters = {n: p for n, p in found.items() if not pages & apart[n]}
+        self.notebooks = self.chapters | (self.exercises if solutions else {})
         self.jobs = max(1, min(jobs or cores(), len(self.chapters)))
         self.threads = max(1, cores() // self.jobs)
         self.parameters = {} if profile == "embedded" else {"PROFILE": profile}
@@ -186,7 +198,7 @@ class Book:
         common: dict[str, Any] = {**versions(self.root), "profile": self.profile}
         common |= {"parameters": self.parameters, "threads": self.threads}
         found = {}
-        for chapter, path in self.chapters.items():
+        for chapter, path in self.notebooks.items():
             notebook = read_notebook(path)
             parts = ("cell_type", "source", "metadata")
             cells = [[cell[part] for part in parts] for cell in notebook["cells"]]
@@ -220,8 +232,10 @@ def _contents(root: Path) -> tuple[dict[str, Path], list[Defect]]:
             defects.append(Defect(entry, "is listed in _toc.yml but does not exist"))
     for notebook in sorted((root / "book").rglob("*.ipynb")):
         parts = notebook.relative_to(root).with_suffix("").parts
-        apart = any(part.startswith(".") or part == "exercises" for part in parts)
-        if not apart and "/".join(parts) not in listed:
+        if (
+            not any(part.startswith(".") for part in parts)
+            and "/".join(parts) not in listed
+        ):
             cause = "is a notebook in the folder but is not listed in _toc.yml"
             defects.append(Defect("/".join(parts[1:]), cause))
     return chapters, defects

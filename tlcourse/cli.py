@@ -23,17 +23,29 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.core import TyperCommand, TyperGroup
 
-from tlcourse import runner
-from tlcourse.book import Book, cores, find_root
-from tlcourse.claims import verdict
+from tlcourse import exercises, grading, runner
+from tlcourse.book import Book, cores, find_root, read_notebook
+from tlcourse.claims import replace_file, verdict
 from tlcourse.execution import Watch
 
-__all__ = ["app", "build", "calibrate", "doctor", "pdf", "run", "verify"]
+__all__ = [
+    "app",
+    "build",
+    "calibrate",
+    "doctor",
+    "grade_submissions",
+    "pdf",
+    "run",
+    "verify",
+    "write_exercises",
+]
 
 Profile = Literal["embedded", "hub"]
+Form = Literal["plain", "otter", "nbgrader"]
 _Root = Annotated[Path | None, typer.Option(help="Folder of the book; found upwards.")]
 _Profile = Annotated[Profile, typer.Option(help="hub downloads real data once.")]
 _Jobs = Annotated[int | None, typer.Option(min=1, help="Notebooks side by side.")]
+_Output = Annotated[Path, typer.Option("-o", "--output", help="Folder to write to.")]
 _Pairs = Annotated[
     list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE")
 ]
@@ -94,10 +106,14 @@ def build(
     repository: Annotated[
         str | None, typer.Option(help="Public address, for buttons that lead to it.")
     ] = None,
+    solutions: Annotated[
+        bool, typer.Option(help="Whether the exercises' solutions are in the site.")
+    ] = True,
 ) -> None:
     """Run every notebook once, check every claim, render the site."""
     start = time.monotonic()
-    book = _book(root, profile=profile, jobs=jobs, repository=repository)
+    settings = {"profile": profile, "jobs": jobs, "repository": repository}
+    book = _book(root, **settings, solutions=solutions)
     with _progress() as watch:
         report = runner.build(book, watch=watch, say=_print)
     seconds = f"{time.monotonic() - start:.1f} s"
@@ -160,6 +176,41 @@ def calibrate(
     with _progress() as watch:
         report = runner.calibrate(book, chapters or (), seeds, watch=watch, say=_print)
     _finish(report, "embedded", "written: book/claims.toml and book/calibration")
+
+
+@app.command("exercises")
+def write_exercises(
+    output: _Output = Path("exercises"),
+    form: Annotated[Form, typer.Option("--for", help="Whose format.")] = "plain",
+    root: _Root = None,
+) -> None:
+    """Write the exercises without and with solutions, or for another grader."""
+    for path in exercises.write(_book(root), output, form):
+        _print(str(path))
+
+
+@app.command("grade")
+def grade_submissions(
+    folder: Path,
+    chapter: Annotated[str, typer.Option(help="The chapter of these exercises.")],
+    output: Annotated[Path, typer.Option("-o", "--output")] = Path("grades.csv"),
+    form: Annotated[
+        Literal["plain", "canvas", "moodle"],
+        typer.Option("--for", help="Whose format."),
+    ] = "plain",
+    seconds: Annotated[float, typer.Option(help="What a submission may take.")] = 30.0,
+    root: _Root = None,
+    jobs: _Jobs = None,
+) -> None:
+    """Grade notebooks: one a student, or one folder a student."""
+    book = _book(root, jobs=jobs)
+    records = output.with_suffix("")
+    found = grading.grade(book, chapter, folder, records, seconds=seconds, say=_print)
+    name = "/exercises/".join(book.find(chapter).rsplit("/", 1))
+    asked = exercises.questions(read_notebook(book.exercises[name]))
+    text = grading.table(found, asked, name.rpartition("/")[2], form)
+    replace_file(output, text)
+    _print(f"{len(found)} submissions: {output}; feedback: {records}", "green")
 
 
 @contextlib.contextmanager

@@ -122,6 +122,8 @@ class Guarded:
         Its environment.
     limits : Limits
         What its tree may take together.
+    pass_fds : sequence of int
+        Open files that it inherits beside its standard ones.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class Guarded:
         cwd: Path,
         env: Mapping[str, str],
         limits: Limits,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.limits = limits
         self.elapsed, self.sampled, self.peak, self.overrun = 0.0, 0.0, 0, ""
@@ -143,6 +146,7 @@ class Guarded:
             stdout=self.log,
             stderr=self.log,
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         self.tree = [psutil.Process(self.process.pid)]
 

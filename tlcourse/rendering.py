@@ -14,16 +14,17 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tlcourse.book import Book, tree_hash, versions
+from tlcourse.book import Book, read_notebook, tree_hash, versions
 from tlcourse.claims import Defect, replace_file
 from tlcourse.execution import Guarded
+from tlcourse.exercises import solution, student
 
 __all__ = ["defects", "render"]
 
@@ -54,7 +55,7 @@ def render(book: Book, executed: Mapping[str, Path], *, keep: bool) -> list[Defe
     book : Book
         The book.
     executed : mapping of str to Path
-        Executed notebook of each chapter.
+        Executed notebook of each chapter, and of the exercises if they are to be shown.
     keep : bool
         False when the book is known to be defective: the render then only tells what
         else is wrong.
@@ -94,12 +95,18 @@ def _fill(stage: Path, book: Book, executed: Mapping[str, Path]) -> None:
         shutil.rmtree(stage)
     unwanted = shutil.ignore_patterns(".*", "__pycache__")
     shutil.copytree(book.root / "book", stage / "book", ignore=unwanted)
-    shutil.copy(book.root / "_toc.yml", stage)
-    for chapter, path in executed.items():
-        page = stage / book.chapters[chapter].relative_to(book.root)
-        shutil.copy(path, page)
-        if book.repository:
-            _add_installing_cell(page, book.repository)
+    for chapter in book.chapters:
+        source = book.chapters[chapter].relative_to(book.root)
+        shutil.copy(executed[chapter], stage / source)
+    toc = yaml.safe_load((book.root / "_toc.yml").read_text(encoding="utf-8"))
+    pages = list(_exercises(book, stage, executed))
+    if pages:
+        toc.setdefault("parts", [{"chapters": toc.pop("chapters", [])}])
+        toc["parts"].append({"caption": "Solutions", "chapters": pages})
+    (stage / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
+    if book.repository:
+        for path in stage.rglob("*.ipynb"):
+            _add_installing_cell(path, book.repository)
     config = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
     config["execute"] = {**config.get("execute", {}), "execute_notebooks": "off"}
     if book.repository:
@@ -130,6 +137,25 @@ def _add_installing_cell(path: Path, repository: str) -> None:
     }
     notebook["cells"].insert(1, cell)  # behind the title
     path.write_text(json.dumps(notebook, ensure_ascii=False), encoding="utf-8")
+
+
+def _exercises(
+    book: Book, stage: Path, executed: Mapping[str, Path]
+) -> Iterator[dict[str, str]]:
+    """Stage the exercises without solutions; yield the pages of their solutions."""
+    for name, path in book.exercises.items():
+        source, place = read_notebook(path), stage / path.relative_to(book.root)
+        replace_file(place, json.dumps(student(source)))
+        if name in executed:
+            made = solution(read_notebook(executed[name]), outputs=True)
+            title = made["cells"][0]["source"].partition("\n")[0].lstrip("# ")
+            made["cells"][0]["source"] = (
+                f"# {title.replace('Exercises', 'Solutions')}\n\nThe exercises without "
+                f"solutions have {{doc}}`their own page <../exercises/{path.stem}>`."
+            )
+            page = place.parent.parent / "solutions" / path.name
+            replace_file(page, json.dumps(made))
+            yield {"file": page.relative_to(stage).with_suffix("").as_posix()}
 
 
 def _jupyter_book(book: Book, stage: Path, fresh: Path) -> list[Defect]:

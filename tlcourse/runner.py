@@ -102,7 +102,7 @@ def _build(
     claims, malformed = book.claims()
     report = Report(defects=[*book.defects, *malformed], claims=claims)
     inputs, jobs = book.inputs(claims), []
-    for chapter, source in book.chapters.items():
+    for chapter, source in book.notebooks.items():
         executed = book.executed(chapter)
         changed = book.changed(chapter, inputs[chapter])
         if not execute:  # claims may have changed: that is what verify is for
@@ -112,7 +112,8 @@ def _build(
             say(f"{chapter}: unchanged since its last run")
         elif execute:
             output = executed.with_suffix(".unfinished.ipynb")
-            jobs.append(Job(chapter, source, output, book.parameters))
+            parameters = book.parameters if chapter in book.chapters else {}
+            jobs.append(Job(chapter, source, output, parameters))
         else:
             cause = f"must run again ({', '.join(changed)}): `tlcourse build`"
             report.defects.append(Defect(chapter, cause))
@@ -129,7 +130,10 @@ def _build(
         report.defects += [Defect(chapter, cause) for cause in _form(notebook)]
         if chapter in report.executed:
             _examine(book, report, chapter)
-    if site and report.executed.keys() == book.chapters.keys():
+    for name in report.executed.keys() & book.exercises.keys():
+        notebook = read_notebook(report.executed[name])
+        report.defects += [Defect(name, cause) for cause in _unsolved(notebook)]
+    if site and report.executed.keys() == book.notebooks.keys():
         say("rendering the site, if anything changed")
         keep = not report.defects
         report.defects += render(book, report.executed, keep=keep)
@@ -269,6 +273,14 @@ def _form(notebook: Mapping[str, Any]) -> Iterator[str]:
     for name, cell in code[:-1]:
         if cell["outputs"]:
             yield f"{name} has stored output; only the check cell keeps its own"
+
+
+def _unsolved(notebook: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the exercises whose own solution does not pass the check."""
+    for _, cell in code_cells(notebook):
+        name = cell["metadata"].get("tlcourse", {}).get("check")
+        if name and f"{name}: passed (" not in output_text(cell):
+            yield f"the solution of {name} does not pass: {output_text(cell)[:500]}"
 
 
 def _check_cell(source: Mapping[str, Any], executed: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,9 @@ from tlcourse.printing import print_book
 
 ROOT = Path(__file__).parents[2]
 PAGES = [f"{page}.html" for page in parse_toc_yaml(ROOT / "_toc.yml")]
+SOLUTIONS = [
+    p.replace("/exercises/", "/solutions/") for p in PAGES if "/exercises/" in p
+]
 LINK = re.compile(r'<(?:a|link|img|script)\b[^>]*?\s(?:href|src)="([^"]*)"')
 MB = 1_000_000
 
@@ -26,11 +29,11 @@ pytestmark = pytest.mark.timeout(5400)  # the first that needs the book runs all
 
 def test_the_whole_book_builds_without_a_defect(built: Built) -> None:
     assert built.defects == []
-    assert built.chapters == sorted(Book(ROOT).chapters)
-    assert all((built.html / page).is_file() for page in PAGES)
+    assert built.chapters == sorted(Book(ROOT).notebooks)
+    assert all((built.html / page).is_file() for page in [*PAGES, *SOLUTIONS])
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *SOLUTIONS])
 def test_a_page_in_a_browser_without_a_network(
     page: str, built: Built, browser: Browser
 ) -> None:

@@ -36,17 +36,27 @@ FLOORS = {
     "pretrained": 4,
     "transfer": 4,
     "report": 5,
+    "checks": 5,
     # The tools that run, check and render the book.
     "claims": 6,
     "execution": 6,
     "book": 7,
     "printing": 8,
     "sphinx_ext": 8,
-    "rendering": 8,
-    "runner": 9,
-    "cli": 10,
+    "exercises": 8,
+    "_confined": 7,
+    "_learner": 8,
+    "grading": 9,
+    "rendering": 9,
+    "runner": 10,
+    "cli": 11,
 }
 TEACHING_LINES, TOOL_LINES = 2500, 1300
+# A tool of its own, for teachers: versions of the exercises, and grading them.
+EXERCISE_TOOLS = ("exercises", "grading", "_learner", "_confined")
+EXERCISE_TOOL_LINES = 650
+# The checks grow with the number of exercises, and no learner reads them.
+SHARED_CHECK_LINES, CHECK_LINES_AN_EXERCISE = 280, 60
 
 
 def modules(root: Path) -> dict[str, Path]:
@@ -127,6 +137,15 @@ def test_public_functions_are_documented(root: Path) -> None:
 
 def test_the_package_stays_small(root: Path) -> None:
     lines = {n: code_lines(p) for n, p in modules(root).items()}
+    checks = {n: v for n, v in lines.items() if n.split(".")[0] == "checks"}
+    for name in checks:
+        del lines[name]
+    shared = sum(checks.pop(n) for n in list(checks) if "._" in n)
+    assert shared < SHARED_CHECK_LINES
+    for name, size in checks.items():
+        exercises = getattr(importlib.import_module(f"tlcourse.{name}"), "__all__", [])
+        assert size <= CHECK_LINES_AN_EXERCISE * len(exercises), name
+    assert sum(lines.pop(name) for name in EXERCISE_TOOLS) < EXERCISE_TOOL_LINES
     teaching = sum(v for n, v in lines.items() if FLOORS[n.split(".")[0]] <= 5)
     assert teaching < TEACHING_LINES, lines
     assert sum(lines.values()) - teaching < TOOL_LINES, lines
