@@ -9,8 +9,8 @@ check nor write a score. What it prints is thrown away.
 What this protects against: endless loops, crashes, memory, files of other people, the
 network, forged scores, reading the checks. What it does not: a fault in the kernel, a
 disk filled with very many files, a function that calls a library where the exercise
-asked for its own formula, and answers copied from somebody else. Where the package
-is a folder inside the environment, the checks can be read, not changed. On a system without
+asked for its own formula, and answers copied from somebody else. Where the package lies
+inside the environment, the checks can be read, though not changed. On a system without
 namespaces or Landlock less is protected; every feedback file says what held.
 """
 
