@@ -9,7 +9,8 @@ check nor write a score. What it prints is thrown away.
 What this protects against: endless loops, crashes, memory, files of other people, the
 network, forged scores, reading the checks. What it does not: a fault in the kernel, a
 disk filled with very many files, a function that calls a library where the exercise
-asked for its own formula, and answers copied from somebody else. On a system without
+asked for its own formula, and answers copied from somebody else. Where the package lies
+inside the environment, the checks can be read, though not changed. On a system without
 namespaces or Landlock less is protected; every feedback file says what held.
 """
 
@@ -209,16 +210,25 @@ def submissions(folder: Path) -> dict[str, Path]:
     -------
     dict of str to Path
         In the order of the names. A folder without just one notebook stands for itself.
+
+    Raises
+    ------
+    ValueError
+        If two entries are of one student.
     """
-    found = {}
+    found: dict[str, Path] = {}
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() and not entry.is_symlink():
-            notebooks = sorted(entry.glob("*.ipynb"))
-            found[entry.name] = notebooks[0] if len(notebooks) == 1 else entry
-        else:
-            found[entry.stem] = entry
+        is_folder = entry.is_dir() and not entry.is_symlink()
+        student = entry.stem if entry.suffix == ".ipynb" else entry.name
+        if student in found:
+            raise ValueError(
+                f"grading.submissions: each student must have one entry in {folder}, "
+                f"got two of {student}; which one counts?"
+            )
+        notebooks = sorted(entry.glob("*.ipynb")) if is_folder else []
+        found[student] = notebooks[0] if len(notebooks) == 1 else entry
     return found
 
 
