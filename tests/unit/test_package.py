@@ -114,7 +114,8 @@ def test_public_names_are_declared_sorted_and_few(root: Path) -> None:
         module = importlib.import_module(f"tlcourse.{name}")
         names = getattr(module, "__all__", [])  # a folder of modules has none
         assert names == sorted(names), name
-        assert len(names) <= 8, name
+        # The names of cli are the tool's commands, one each.
+        assert len(names) <= (12 if name == "cli" else 8), name
         public = {
             key
             for key, value in vars(module).items()
