@@ -24,6 +24,7 @@ import json
 import os
 import select
 import struct
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -268,10 +269,12 @@ def grade(
     Raises
     ------
     ValueError
-        If the chapter has no exercises.
+        If the chapter has no exercises, or on Windows.
     """
     chapter = book.find(chapter)
     name = "/exercises/".join(chapter.rsplit("/", 1))
+    if sys.platform == "win32":
+        raise ValueError("grading.grade: needs Linux or macOS, got Windows; use WSL")
     if name not in book.exercises:
         known = ", ".join(book.exercises) or "none"
         raise ValueError(f"grading.grade: {chapter} has no exercises; known: {known}")

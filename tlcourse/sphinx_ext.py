@@ -78,6 +78,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("html-page-context", _name_roles)
     app.connect("html-page-context", _show_preview)
     app.connect("html-page-context", _open_the_published, priority=900)
+    app.connect("html-page-context", _name_toggles, priority=900)
     app.connect("build-finished", _leave_out)
     return {"parallel_read_safe": True, "parallel_write_safe": False}
 
@@ -123,6 +124,15 @@ def _open_the_published(
             if "//colab." in button.get("url", ""):
                 published = "/blob/gh-pages/_sources/"
                 button["url"] = button["url"].replace("/blob/main/", published)
+
+
+def _name_toggles(app: Sphinx, page: str, template: str, context: Any, _: Any) -> None:
+    """Say what the arrows of the side bar unfold: the theme leaves them nameless."""
+    if made := context.get("generate_toctree_html"):
+        name = '<summary aria-label="Exercises of this chapter">'
+        context["generate_toctree_html"] = lambda **options: str(
+            made(**options)
+        ).replace("<summary>", name)
 
 
 def _leave_out(app: Sphinx, error: Exception | None) -> None:

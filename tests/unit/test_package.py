@@ -128,6 +128,8 @@ def test_public_names_are_declared_sorted_and_few(root: Path) -> None:
 
 def test_public_functions_are_documented(root: Path) -> None:
     for name in modules(root):
+        if name in ("_confined", "_learner") and sys.platform == "win32":
+            continue  # they need POSIX, as grading does
         module = importlib.import_module(f"tlcourse.{name}")
         assert module.__doc__, name
         for key in [] if name.startswith("_") else getattr(module, "__all__", []):
