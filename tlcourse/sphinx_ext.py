@@ -18,7 +18,6 @@ from typing import Any
 
 from docutils import nodes
 from docutils.parsers.rst import directives
-from myst_nb.ext.glue.utils import create_pending_glue_ref
 from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
@@ -55,6 +54,8 @@ class _BorrowedFigure(SphinxDirective):
     option_spec = {"doc": directives.unchanged_required, "alt": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
+        from myst_nb.ext.glue.utils import create_pending_glue_ref  # takes seconds
+
         picture = create_pending_glue_ref(
             self.state.document,
             *self.get_source_info(),

@@ -9,37 +9,45 @@ from typing import Any
 
 import pytest
 
-HERE = Path(__file__).parent
-CHAPTERS = sorted(p.stem for p in (HERE / "variants").glob("[a-z]*.py"))
-VARIANTS = {c: importlib.import_module(f"exercises.variants.{c}") for c in CHAPTERS}
-CHECKS = {c: importlib.import_module(f"tlcourse.checks.{c}") for c in CHAPTERS}
-EXERCISES = [(c, name) for c in CHAPTERS for name in VARIANTS[c].RIGHT]
+from tlcourse.book import read_notebook
+from tlcourse.exercises import questions
+
+ROOT = Path(__file__).parents[2]
+SOURCES = {
+    path.stem.replace("-", "_"): questions(read_notebook(path))
+    for path in sorted(ROOT.glob("book/*/exercises/*.ipynb"))
+}
+JUDGED = {c: [q.name for q in SOURCES[c] if q.kind != "open"] for c in SOURCES}
+EXERCISES = [(c, name) for c, names in JUDGED.items() for name in names]
 
 
-def judged(chapter: str) -> list[str]:
-    """Return the exercises that a check judges, the open ones left out."""
-    module = CHECKS[chapter]
-    opened = "open_question.<locals>"
-    return [n for n in module.__all__ if opened not in getattr(module, n).__qualname__]
+def check_and_variants(chapter: str) -> tuple[Any, Any]:
+    """Import them for the test that asks: all of them would delay the first test."""
+    checks = importlib.import_module(f"tlcourse.checks.{chapter}")
+    return checks, importlib.import_module(f"exercises.variants.{chapter}")
 
 
-def test_every_chapter_with_checks_has_variants(root: Path) -> None:
-    modules = (root / "tlcourse" / "checks").glob("[a-z]*.py")
-    assert CHAPTERS == sorted(p.stem for p in modules)
+@pytest.mark.parametrize(
+    "folder", [ROOT / "tlcourse" / "checks", ROOT / "tests" / "exercises" / "variants"]
+)
+def test_every_source_has_checks_and_variants(folder: Path) -> None:
+    assert {p.stem for p in folder.glob("[a-z]*.py")} == set(SOURCES)
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
+@pytest.mark.parametrize("chapter", SOURCES)
 def test_every_exercise_has_enough_variants(chapter: str) -> None:
-    variants = VARIANTS[chapter]
-    assert sorted(variants.RIGHT) == sorted(variants.WRONG) == judged(chapter)
+    checks, variants = check_and_variants(chapter)
+    assert sorted(checks.__all__) == sorted(q.name for q in SOURCES[chapter])
+    assert sorted(variants.RIGHT) == sorted(variants.WRONG) == sorted(JUDGED[chapter])
     assert min(map(len, variants.RIGHT.values())) >= 5
     assert min(map(len, variants.WRONG.values())) >= 15
 
 
 @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
 def test_right_answers_pass(chapter: str, name: str) -> None:
-    check = getattr(CHECKS[chapter], name)
-    for answer in VARIANTS[chapter].RIGHT[name]:
+    checks, variants = check_and_variants(chapter)
+    check = getattr(checks, name)
+    for answer in variants.RIGHT[name]:
         start, result = time.monotonic(), check(answer)
         assert result.passed, f"{answer}: {result}"
         assert result.points == result.out_of == check.points
@@ -48,8 +56,9 @@ def test_right_answers_pass(chapter: str, name: str) -> None:
 
 @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
 def test_wrong_answers_get_the_right_hint(chapter: str, name: str) -> None:
-    check, found = getattr(CHECKS[chapter], name), list[Any]()
-    for number, (hint, answer) in enumerate(VARIANTS[chapter].WRONG[name]):
+    checks, variants = check_and_variants(chapter)
+    check, found = getattr(checks, name), list[Any]()
+    for number, (hint, answer) in enumerate(variants.WRONG[name]):
         result = check(answer)
         assert not result.passed and result.points == 0, (number, hint)
         if hint not in result.hint:
