@@ -35,33 +35,33 @@ Question: TypeAlias = tuple[str, tuple[Any, ...]]
 def what_differs(ask: Ask) -> None:
     """Ask what differs between source and target in five cases."""
     right = {
-        "accent": "6bf72cfc69d0",
+        "accent": "a71a2ccd7498",
         "parity": "c4a571cdf3b4",
-        "sound": "ba85d146ed10",
-        "spam": "c24c0572d91f",
+        "sound": "39654881d00b",
+        "spam": "4327c86fd00d",
         "more print": "3973d4fa836e",
     }
     hints = {
         "fe7478d72d18": "the ten commands are the same on both sides",
-        "7d2ecef8744e": "both sides are recordings of speech: the same kind of input",
-        "a71a2ccd7498": "a command means the same whoever says it",
+        "6bf72cfc69d0": "both sides are recordings of speech: the same kind of input",
+        "7d2ecef8744e": "a command means the same whoever says it",
         "9a61c4437d41": "British speakers sound otherwise: other inputs are frequent",
-        "badca6f78c2d": "the pictures are the same, and occur equally often",
-        "9a7e15ef8c11": "both sides are pictures of one size",
-        "c50551589a3e": "two answers in place of ten: the labels themselves are others",
+        "c50551589a3e": "the pictures are the same, and occur equally often",
+        "badca6f78c2d": "both sides are pictures of one size",
+        "9a7e15ef8c11": "two answers in place of ten: the labels themselves are others",
         "f6d8149dbdf1": "the question is another one",
-        "39654881d00b": "a recording is no picture: there is no common space of inputs",
+        "563ac87ddb5b": "a recording is no picture: there is no common space of inputs",
         "fc180138afd3": "the ten digits are the labels on both sides",
-        "563ac87ddb5b": "before the rule: what kind of thing is it applied to?",
+        "ba85d146ed10": "before the rule: what kind of thing is it applied to?",
         "8f76213d6bc3": "a network for pictures cannot even take a recording",
-        "11ebcf4513aa": "the mails are the same ones",
+        "c24c0572d91f": "the mails are the same ones",
         "ca25947537e7": "the labels are still spam and no spam; which mails get them?",
-        "4327c86fd00d": "both sides are mails",
+        "11ebcf4513aa": "both sides are mails",
         "3895b4f6c96a": "some mails would now get another label",
-        "8e70c812037c": "one program printed both, so all pictures are as frequent",
+        "f70f1b81c6c6": "one program printed both, so all pictures are as frequent",
         "ac59e7eefdd0": "both sides are the ten digits",
-        "18072833f3e1": "both sides are pictures of one size",
-        "f70f1b81c6c6": "the question is the same one",
+        "8e70c812037c": "both sides are pictures of one size",
+        "18072833f3e1": "the question is the same one",
     }
     ask.choices(right, "ABCDE", hints)
 
@@ -87,7 +87,6 @@ def three_numbers(ask: Ask) -> None:
             10 / math.sqrt(1000)
         ),
         "these are scratch's labels: divide by those of fine-tuning": math.sqrt(1000),
-        "these are the labels of fine-tuning": 10.0001,
         "this is a ratio of accuracies; it is labels that are divided": 0.8 / 0.7,
         "this is a difference of labels; a ratio is asked for": math.sqrt(1000) - 10,
         "this is a difference of logarithms: take the exponential": math.log(10) / 2,
@@ -256,15 +255,14 @@ def _needed(
 @exercise(points=3)
 def labels_needed(ask: Ask) -> None:
     """Ask at how many labels a curve first reaches an accuracy."""
-    rng = np.random.default_rng(20262)
-    rising = np.sort(rng.uniform(0.2, 0.95, 6))
     six = np.array([1, 2, 5, 10, 30, 100])
+    rising = np.array([0.31, 0.42, 0.58, 0.66, 0.83, 0.91])
     eight = [2, 3, 4, 5, 8, 20, 50, 60]
     dip = [0.2, 0.3, 0.4, 0.5, 0.75, 0.6, 0.65, 0.9]
     questions: list[Question] = [
         ("the exercise's example", ([1, 10, 100], [0.5, 0.7, 0.9], 0.8)),
-        ("a rising curve", (six, rising, 0.5 * (rising[3] + rising[4]) + 0.01)),
-        ("early on the curve", (six, rising, 0.9 * rising[0] + 0.1 * rising[1])),
+        ("a rising curve", (six, rising, 0.77)),
+        ("early on the curve", (six, rising, 0.33)),
         ("a curve that dips", (eight, dip, 0.7)),
         ("a bar that is never reached", (eight, dip, 0.95)),
         ("a bar below the whole curve", (eight, dip, 0.1)),
