@@ -377,18 +377,20 @@ def fair_test(ask: Ask) -> None:
         found: Floats = kept[2][int(np.argmax(rate(*kept)))]
         return found
 
-    def other(**changed: Callable[..., Any]) -> Callable[..., Any]:
+    def other(**changed: Any) -> Callable[..., Any]:
         return lambda *run: judge(*run, **changed)
 
     def each(loss: Floats, accuracy: Floats, test: Floats) -> Floats:
         rounds = loss.argmin(2)
         best = _kept(accuracy, rounds).argmax(0)
-        return _kept(test, rounds)[best, np.arange(len(best))]
+        found: Floats = _kept(test, rounds)[best, np.arange(len(best))]
+        return found
 
     def over_rounds(value: Callable[[Floats], Floats]) -> Callable[..., Floats]:
         def answer(loss: Floats, accuracy: Floats, test: Floats) -> Floats:
             rate = int(np.argmax(value(accuracy[:, :2]).mean(1)))
-            return _kept(test, loss.argmin(2))[rate]
+            found: Floats = _kept(test, loss.argmin(2))[rate]
+            return found
 
         return answer
 
@@ -560,9 +562,10 @@ def _judged(
         hint = f"look at {arm!r}: it does not know its own labels; train for longer"
         yield score >= 0.9, "0.9 of the ten labelled examples", f"{score:.2f}", hint
     gain = _right(tuned, *judges[1:]) - _right(scratch, *judges[1:])
+    origin = source["0.weight"].flatten()
     alike = {
-        arm: float(torch.cosine_similarity(*(n["0.weight"].flatten() for n in pair), 0))
-        for arm, pair in (("scratch", (scratch, source)), ("tuned", (tuned, source)))
+        arm: float(torch.cosine_similarity(net["0.weight"].flatten(), origin, 0))
+        for arm, net in (("scratch", scratch), ("tuned", tuned))
     }
     hint = "scratch must see the ten target examples only, and fine-tuning last"
     if alike["tuned"] < 0.5:
