@@ -221,9 +221,11 @@ def _contents(articles: list[Any]) -> Iterator[str]:
     """Yield the table of contents, its page numbers not yet known."""
     yield "<div id='contents'><h1>Contents</h1>"
     for article in articles:
-        for heading in article.select("h1, h2"):
+        of_a_chapter = "-exercises-" in article["id"]  # listed as its last section
+        for heading in article.select("h1" if of_a_chapter else "h1, h2"):
             target = heading.find_parent(id=True)["id"]
-            kind = "chapter" if heading.name == "h1" else "section"
+            section = of_a_chapter or heading.name == "h2"
+            kind = "section" if section else "chapter"
             yield (
                 f"<p class='{kind}'><a href='#{target}'>{escape(heading.get_text())}"
                 f"</a><span data-target='{target}'>000</span></p>"
