@@ -46,31 +46,33 @@ def lora_start(ask: Ask) -> None:
 def memory_bill(ask: Ask) -> None:
     """Ask what training a network of a billion weights holds, full and with LoRA."""
     full = {
-        "the averages are missing: AdamW keeps two for each trained weight": 8.0,
-        "the weights alone: there are gradients and averages as well": 4.0,
-        "AdamW keeps two averages, not one": 12.0,
-        "the weights themselves are missing": 12.0,
-        "a weight in float32 takes 4 bytes, not 2": 8.0,
-        "these are numbers held; each of them takes 4 bytes": 4.0,
+        "half of it: a weight, its gradient and two averages are four numbers": 8.0,
+        "the weights alone, or numbers instead of bytes: four numbers of 4 bytes": 4.0,
+        "three numbers a weight: itself, its gradient and AdamW's two averages": 12.0,
         "this is the count for 8 bytes a number: float32 takes 4": 32.0,
         "these are bits: a byte has 8": 128.0,
         "these are GiB: a billion bytes was asked for": 16e9 / 2**30,
+        "the unit is a billion bytes": 16e9,
         "five numbers a weight: there are four": 20.0,
         "LoRA's weights are not part of full fine-tuning": 16.016,
+        "this is the count for LoRA: all weights are trained here": 4.016,
     }
     lora = {
         "the frozen weights are missing: they are held all the same": 0.016,
         "gradients and averages of LoRA's weights are missing": 4.004,
-        "LoRA's own weights are missing": 4.012,
-        "only the averages and the weights: gradients are missing": 4.012,
-        "the gradients alone: two averages for each trained weight": 4.008,
+        "three numbers for each of LoRA's weights: there are four, itself as well": (
+            4.012
+        ),
+        "two numbers for each of LoRA's weights: there are four": 4.008,
         "frozen weights have no gradients": 8.016,
-        "frozen weights have no averages": 16.016,
-        "frozen weights have neither gradients nor averages": 16.0,
+        "frozen weights have no averages": 12.016,
+        "frozen weights have neither gradients nor averages": 16.016,
+        "this is the count for training all weights: most are frozen here": 16.0,
         "the frozen weights alone: LoRA's are missing": 4.0,
         "these are numbers held; each of them takes 4 bytes": 1.004,
         "a million is a thousandth of a billion": 4.16,
         "these are GiB: a billion bytes was asked for": 4.016e9 / 2**30,
+        "the unit is a billion bytes": 4.016e9,
     }
     expected = {"full": 16.0, "LoRA": 4.016}
     ask.numbers(expected, {"full": full, "LoRA": lora}, tolerance=2e-4)
@@ -145,6 +147,9 @@ def lora_layer(ask: Ask) -> None:
         "s is upside down: it is alpha / r": scaled(lambda alpha, a: len(a) / alpha),
         "divided by d, the number of inputs: divide by the rank": scaled(
             lambda alpha, a: alpha / a.shape[1]
+        ),
+        "divided by p, the number of outputs: the rank is the length of A": made(
+            lambda a, b, w, alpha: alpha / len(b) * b @ a
         ),
         "divided by the root of the rank: divide by the rank": scaled(
             lambda alpha, a: alpha / len(a) ** 0.5
@@ -365,6 +370,15 @@ def prototype_head(ask: Ask) -> None:
         "the classes stand in the wrong order": after(
             lambda r: {k: v.flip(0) for k, v in r.items()}
         ),
+        "the rows are in the messages' order: row k belongs to class k": (
+            lambda f, y: {
+                k: v[list(dict.fromkeys(y.tolist()))]
+                for k, v in reference(f, y).items()
+            }
+        ),
+        "these logits are cosines: the chapter's head measures distances": head(
+            lambda f, y: normalize(means(f, y)), 1.0, lambda m: 0 * m[:, 0]
+        ),
         "the weights are transposed: their shape is (c, d)": after(
             lambda r: r | {"weight": r["weight"].T}
         ),
@@ -416,7 +430,7 @@ def thin_change(ask: Ask) -> None:
         if not isinstance(came, dict) or came.keys() != shapes.keys():
             must = f"a dict with the keys {', '.join(shapes)}"
             raise Wrong(asked, must, type(came).__name__, f"return {must}")
-        found = {k: torch.as_tensor(np.array(v, float)) for k, v in came.items()}
+        found = {k: torch.as_tensor(np.asarray(v, float)) for k, v in came.items()}
         for key, shape in shapes.items():
             if found[key].shape != shape:
                 hint = f"{key} must have shape {shape}"
@@ -425,21 +439,20 @@ def thin_change(ask: Ask) -> None:
                 hint = "nan or inf: is the rate too high?"
                 raise Wrong(asked, "finite numbers", key, hint)
         full: Tensor = torch.linalg.lstsq(x, y).solution.T
-        thin = found["B"] @ found["A"]
-        _judge_frozen(asked, found["weight"], weight, alpha / rank * thin)
+        _judge_frozen(asked, found, weight, full, alpha / rank)
 
         def loss(
             change: Tensor, w: Tensor = weight, x: Tensor = x, y: Tensor = y
-        ) -> float:
-            return float(((x @ (w + change).T - y) ** 2).mean())
+        ) -> Tensor:
+            return ((x @ (w + change).T - y) ** 2).mean()
 
-        u, s, v = torch.linalg.svd(full - weight)
-        best = loss(u[:, :rank] * s[:rank] @ v[:rank])
-        enough = 1.05 * best + 0.005
-        got = loss(alpha / rank * thin)
+        best = float(loss(_cut(full - weight, rank)))
+        got, enough = loss(alpha / rank * found["B"] @ found["A"]), 1.05 * best + 0.005
         if got > enough:
             said = f"a mean squared error of {got:.4f}"
-            hint = _why_high(thin, loss, enough, rank, alpha)
+            hint = _why_high(found, loss, enough, alpha / rank, alpha)
+            if same(alpha / rank * found["B"] @ found["A"], _cut(full, rank), 0.02):
+                hint = "the side branch alone was fitted: it is added to W x"
             raise Wrong(asked, f"one below {enough:.4f}", said, hint)
         share, right = float(found["share"]), _held(full - weight, rank)
         if abs(share - right) > 0.01:
@@ -451,6 +464,7 @@ def thin_change(ask: Ask) -> None:
                 "the share is that of the frozen weights: take the change": _held(
                     weight, rank
                 ),
+                "W was taken off twice": _held(full - 2 * weight, rank),
                 "singular values are added: add their squares": _held(
                     full - weight, rank, 1
                 ),
@@ -460,42 +474,67 @@ def thin_change(ask: Ask) -> None:
                 "one direction too few": _held(full - weight, rank - 1),
                 "the share is in percent: a fraction was asked for": 100 * right,
                 "this is the root of the share": right**0.5,
+                "this is the share of the directions, not of the square": rank / 5,
             }
             hints = (h for h, value in wrong.items() if same(share, value, 0.005))
             hint = next(hints, "compute full - weight, and its singular values")
             raise Wrong(asked, f"a share of {right:.3f}", f"{share:.3f}", hint)
 
 
-def _judge_frozen(asked: str, came: Tensor, weight: Tensor, change: Tensor) -> None:
+def _cut(matrix: Tensor, rank: int) -> Tensor:
+    u, s, v = torch.linalg.svd(matrix)
+    cut: Tensor = u[:, :rank] * s[:rank] @ v[:rank]
+    return cut
+
+
+def _judge_frozen(
+    asked: str, found: dict[str, Tensor], weight: Tensor, full: Tensor, scale: float
+) -> None:
+    came = found["weight"]
     if torch.equal(came, weight):
         return
     hint = "the frozen weights moved: only A and B may be trained"
-    if torch.allclose(came, weight + change, atol=1e-4):
-        hint = "'weight' is merged already: return the frozen weights as they are"
-    elif torch.allclose(came, weight, atol=1e-5):
+    if torch.allclose(came, weight, atol=1e-5):
         hint = "'weight' moved a little: return the very numbers that came"
+    elif torch.allclose(came, weight + scale * found["B"] @ found["A"], atol=1e-4):
+        hint = "'weight' is merged already: return the frozen weights as they are"
+    elif torch.allclose(came, full, atol=0.02):
+        hint = "'weight' holds the weights of full: return those of LoRA, frozen"
     raise Wrong(asked, "W, bit for bit", "other weights", hint)
 
 
 def _why_high(
-    thin: Tensor,
-    loss: Callable[[Tensor], float],
+    found: dict[str, Tensor],
+    loss: Callable[[Tensor], Tensor],
     enough: float,
-    rank: int,
+    scale: float,
     alpha: float,
 ) -> str:
+    a, b = (found[key].requires_grad_() for key in "AB")
+    thin, frozen = (b @ a).detach(), torch.zeros(5, 6, dtype=a.dtype)
     if not thin.any():
         return "B A is still 0: start A at random and B at zero, and train both"
     scales = {
         "the scale is missing in training: the layer adds alpha / rank times B A": 1.0,
         "alpha is not divided by the rank in training": alpha,
-        "s is upside down in training: it is alpha / rank": rank / alpha,
-        "the change has the wrong sign: W + s B A": -alpha / rank,
+        "s is upside down in training: it is alpha / rank": 1 / scale,
+        "the change has the wrong sign: W + s B A": -scale,
     }
-    for hint, scale in scales.items():
-        if loss(scale * thin) <= enough:
+    for hint, wrong in scales.items():
+        if loss(wrong * thin) <= enough:
             return hint
-    if loss(alpha / rank * thin) >= loss(0 * thin):
+    by_a, by_b = (
+        float(slope.norm())
+        for slope in torch.autograd.grad(loss(scale * b @ a), (a, b))
+    )
+    if by_b < 0.02 * by_a:
+        return "only B is at its best: A must be trained as well"
+    if by_a < 0.02 * by_b:
+        return "only A is at its best: B must be trained as well"
+    sizes = torch.linalg.svdvals(thin)
+    if len(a) > 1 and sizes[len(a) - 1] < 1e-6 * sizes[0]:
+        return "B A has a lower rank than it may have: start each row of A otherwise"
+    if loss(scale * thin) >= loss(frozen):
         return "no better than the frozen layer: is it the loss that you descend?"
     return "better than the frozen layer, but not there: descend longer"
 

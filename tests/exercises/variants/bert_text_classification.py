@@ -79,7 +79,7 @@ def pool_numpy(h, m):
 
 
 def pool_einsum(h, m):
-    return torch.einsum("ntd,nt->nd", h, m.to(h) / m.sum(1, keepdim=True))
+    return torch.einsum("ijk,ij->ik", h, m.to(h) / m.sum(1, keepdim=True))
 
 
 def pool_nan(h, m):
