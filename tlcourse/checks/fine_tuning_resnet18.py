@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
-from tlcourse.checks._asking import Ask, Wrong, digest, exercise, open_question, show
+from tlcourse.checks._asking import Ask, digest, exercise, open_question
 
 __all__ = [
     "batch_norm",
@@ -90,8 +91,7 @@ def costs(ask: Ask) -> None:
         "one stage too few: the exponent is 6 - 2": 8.0,
         "this is the exponent, 6 - 2: raise 2 to its power": 4.0,
         "the ratio is upside down: how many times as large?": 1 / 16,
-        "rates are multiplied from stage to stage, not added": 2.0,
-        "this is the rate itself: divide the head's by it": 0.0000625,
+        "the rate is halved at each stage on the way, not once": 2.0,
     }
     expected = {"full": 120.0, "top": 30.0, "stored": 43.0, "layer-wise": 16.0}
     mistakes = (everything, top, stored, lower)
@@ -99,7 +99,7 @@ def costs(ask: Ask) -> None:
 
 
 def _descend(
-    stages: Sequence[Tensor],
+    stages: Mapping[int, Tensor],
     inputs: Tensor,
     labels: Tensor,
     rates: Sequence[float],
@@ -108,9 +108,9 @@ def _descend(
     relu_last: bool = False,
     relu: bool = True,
     total: bool = False,
-) -> list[Tensor]:
+) -> dict[int, Tensor]:
     """Return the stages after gradient descent with a rate for each of them."""
-    weights = [w.clone().requires_grad_() for w in stages]
+    weights = [stages[j].clone().requires_grad_() for j in sorted(stages)]
     for _ in range(steps):
         x = inputs
         for j, w in enumerate(weights):
@@ -122,21 +122,23 @@ def _descend(
         with torch.no_grad():
             for w, grad, rate in zip(weights, grads, rates, strict=True):
                 w -= rate * grad
-    return [w.detach() for w in weights]
+    return {j: w.detach() for j, w in enumerate(weights, 1)}
 
 
 def _chains() -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield small networks in stages, data, a cut, rates and numbers of steps."""
     rng = torch.Generator().manual_seed(20267)
     for asked, sizes, cut, decay, steps in (
-        ("three stages, cut below the second", (5, 6, 4, 3), 1, 0.5, 3),
-        ("full fine-tuning, four stages", (4, 6, 5, 4, 2), 0, 0.5, 4),
+        ("five stages, two of them frozen", (5, 6, 6, 5, 5, 3), 2, 0.5, 3),
+        ("full fine-tuning, four stages", (4, 6, 5, 4, 2), 0, 0.6, 4),
         ("a probe", (4, 8, 3), 1, 1.0, 5),
         ("equal rates", (6, 5, 5, 3), 0, 1.0, 2),
         ("one step", (3, 6, 4, 2), 1, 0.3, 1),
     ):
-        pairs = zip(sizes, sizes[1:], strict=False)
-        stages = [torch.randn(a, b, generator=rng).double() for a, b in pairs]
+        stages = {
+            j: 0.8 * torch.randn(a, b, generator=rng).double()
+            for j, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False), 1)
+        }
         inputs = torch.randn(12, sizes[0], generator=rng).double()
         labels = torch.randint(sizes[-1], (12,), generator=rng)
         yield asked, (stages, inputs, labels, cut, 0.2, decay, steps)
@@ -160,18 +162,18 @@ def fine_tune(ask: Ask) -> None:
         rates: Callable[..., list[float]] | None = None,
         more: int = 0,
         **changed: bool,
-    ) -> Callable[..., dict[str, Any]]:
+    ) -> Callable[..., dict[int, Tensor]]:
         def found(
-            stages: list[Tensor],
+            stages: dict[int, Tensor],
             x: Tensor,
             y: Tensor,
             cut: int,
             rate: float,
             decay: float,
             steps: int,
-        ) -> dict[str, Any]:
+        ) -> dict[int, Tensor]:
             each = (rates or rated(usual))(len(stages), cut, rate, decay)
-            return _flat(_descend(stages, x, y, each, steps + more, **changed))
+            return _descend(stages, x, y, each, steps + more, **changed)
 
         return found
 
@@ -223,21 +225,7 @@ def fine_tune(ask: Ask) -> None:
         ),
     }
 
-    class Flat(Ask):
-        """Takes a list of matrices, and compares them as a dict by stage."""
-
-        def call(self, asked: str, arguments: Sequence[Any]) -> Any:
-            came, k = super().call(asked, arguments), len(arguments[0])
-            if not isinstance(came, list | tuple) or len(came) != k:
-                hint = "return a list of all matrices, those below the cut included"
-                raise Wrong(asked, f"a list of {k} matrices", show(came), hint)
-            return _flat(came)
-
-    Flat(ask.answer).each(_chains(), trained(), mistakes)
-
-
-def _flat(stages: Sequence[Any]) -> dict[str, Any]:
-    return {f"stage {j}": w for j, w in enumerate(stages, 1)}
+    ask.each(_chains(), trained(), mistakes)
 
 
 def _normal(
@@ -257,43 +245,46 @@ def _normal(
     x, s = x.double(), {k: v.double() for k, v in state.items()}
 
     def shaped(v: Tensor) -> Tensor:
-        return v[None, :, None, None] if v.dim() == 1 else v
+        return v[:, None, None]
 
-    whole = x.mean(axes, keepdim=True)
-    squares = (x - whole).square()
-    n = x.numel() // whole.numel()
-    normed, kept = (squares.sum(axes, keepdim=True) / max(n - u, 1) for u in unbiased)
-    if len(axes) == 3:
-        whole, normed, kept = whole.flatten(), normed.flatten(), kept.flatten()
-    mean = whole
-    use = training if batch is None else batch
-    m, v = (mean, normed) if use else (s["running_mean"], s["running_var"])
-    root = {"std": shaped(v) + eps, "outside": shaped(v).sqrt() + eps}
-    z = (x - shaped(m)) / root.get(form, (shaped(v) + eps).sqrt())
+    step = new if (training if moves is None else moves) else 0.0
+    whole = x.mean((0, 2, 3)), x.var((0, 2, 3), correction=int(unbiased[1]))
+    found = {}
+    for key, value in zip(("running_mean", "running_var"), whole, strict=True):
+        found[key] = (1 - step) * s[key] + step * value
+    used = found if form == "updated" else s
+    mean, var = shaped(used["running_mean"]), shaped(used["running_var"])
+    if form != "updated" and (training if batch is None else batch):
+        mean = x.mean(axes, keepdim=True)
+        n = x.numel() // mean.numel() - unbiased[0]
+        var = (x - mean).square().sum(axes, keepdim=True) / n
+    root = {"std": var + eps, "outside": var.sqrt() + eps}
+    z = (x - mean) / root.get(form, (var + eps).sqrt())
     if form != "plain":
         z = z * shaped(s["weight"]) + shaped(s["bias"])
-    found = {"output": z}
-    for key, value in (("running_mean", mean), ("running_var", kept)):
-        step = new if (training if moves is None else moves) else 0.0
-        value = value if value.dim() == 1 else s[key]
-        found[key] = (1 - step) * s[key] + step * value
-    return found
+    return {"output": z} | found
 
 
 def _layers() -> Iterator[tuple[str, tuple[Tensor, State, bool]]]:
     """Yield maps, the state of a normalisation, and the mode."""
     rng = torch.Generator().manual_seed(20268)
+    faint = "channels with hardly any contrast, the first one black"
     for asked, shape, training in (
         ("training mode", (4, 3, 2, 2), True),
         ("evaluation mode", (4, 3, 2, 2), False),
         ("training mode, two pictures", (2, 2, 3, 1), True),
         ("one picture in evaluation mode", (1, 4, 2, 3), False),
         ("training mode, single precision", (6, 2, 2, 2), True),
+        (f"training mode, {faint}", (4, 3, 2, 2), True),
+        (f"evaluation mode, {faint}", (3, 3, 2, 2), False),
     ):
         x = 2 * torch.randn(shape, generator=rng).double() + 3
         one = [torch.rand(shape[1], generator=rng).double() for _ in range(4)]
         names = "weight", "bias", "running_mean", "running_var"
         state = {k: v + 0.5 for k, v in zip(names, one, strict=True)}
+        if faint in asked:
+            x, state["running_var"] = 0.01 * x, 1e-4 * state["running_var"]
+            x[:, 0] = 0.0
         if "single" in asked:
             x, state = x.float(), {k: v.float() for k, v in state.items()}
         yield asked, (x, state, training)
@@ -342,21 +333,11 @@ def batch_norm(ask: Ask) -> None:
             axes=(2, 3)
         ),
         "the modes are exchanged": lambda x, s, t: _normal(x, s, not t),
-        "the batch's variance is taken around the running mean": lambda x, s, t: (
-            _normal(x, s, t)
-            | {
-                "output": (x - _shaped(s["running_mean"]))
-                / (x.var((0, 2, 3), correction=0)[None, :, None, None] + 1e-5).sqrt()
-                * _shaped(s["weight"])
-                + _shaped(s["bias"])
-            }
+        "the updated running averages are used in training mode: take the batch": (
+            other(form="updated")
         ),
     }
-    ask.each(_layers(), _normal, mistakes, tolerance=2e-6)
-
-
-def _shaped(v: Tensor) -> Tensor:
-    return v[None, :, None, None]
+    ask.each(_layers(), _normal, mistakes)
 
 
 def _maps() -> Iterator[tuple[str, tuple[Tensor, Tensor, Tensor]]]:
@@ -459,11 +440,12 @@ def heat_inside(ask: Ask) -> None:
     ask.each(_maps(), reference, mistakes)
 
 
+@functools.lru_cache(maxsize=64)  # most mistakes share their heads
 def _heads(
-    rates: Sequence[float], parts: Sequence[Tensor], steps: int, *, on: bool = False
+    rates: tuple[float, ...], x: Tensor, y: Tensor, steps: int, on: bool
 ) -> Tensor:
     """Return a head for each rate; `on` goes on where the last one ended."""
-    (x, y), start = parts, torch.zeros(1, parts[0].shape[1], 2, dtype=torch.float64)
+    start = torch.zeros(1, x.shape[1], 2, dtype=torch.float64)
     found = []
     for some in [[rate] for rate in rates] if on else [rates]:
         weights, rate = start, torch.tensor(some, dtype=torch.float64)[:, None, None]
@@ -475,33 +457,38 @@ def _heads(
     return torch.cat(found)
 
 
-def _right(heads: Tensor, parts: Sequence[Tensor]) -> Tensor:
-    return (parts[0] @ heads).argmax(2).eq(parts[1]).double().mean(1)
+def _right(heads: Tensor, part: State) -> Tensor:
+    guessed = (part["features"] @ heads).argmax(2)  # (rates, n)
+    return guessed.eq(part["labels"]).double().mean(1)
 
 
 def _trials() -> Iterator[tuple[str, tuple[Any, ...]]]:
     """Yield stored features, on which train, validation and test disagree."""
     for asked, seed, rates in (
-        ("four rates", 40, [0.003, 0.03, 0.3, 3.0]),
-        ("rates in falling order", 19, [3.0, 0.3, 0.03, 0.003]),
-        ("five rates in no order", 2, [0.1, 3.0, 0.01, 1.0, 0.001]),
-        ("two rates that do equally well", 9, [1.0, 0.1, 0.01]),
+        ("four rates", 408, [0.003, 0.03, 0.3, 3.0]),
+        ("rates in falling order", 559, [3.0, 0.3, 0.03, 0.003]),
+        ("five rates in no order", 1799, [0.1, 3.0, 0.01, 1.0, 0.001]),
+        ("two rates that do equally well", 78, [1.0, 0.1, 0.01]),
     ):
         yield asked, (rates, *_drawn(seed))
 
 
-def _drawn(seed: int) -> tuple[tuple[Tensor, Tensor], ...]:
-    """Return few pictures to train on, a quarter mislabelled, and two more sets."""
+def _drawn(seed: int) -> tuple[State, ...]:
+    """Return few pictures to train on, a fifth mislabelled, and two more sets."""
     rng = torch.Generator().manual_seed(seed)
     slope = torch.randn(12, generator=rng).double()
     parts = []
-    for n, wrong in ((30, 0.25), (40, 0.0), (50, 0.0)):
+    for n, wrong in ((40, 0.2), (50, 0.0), (60, 0.0)):
         x = torch.randn(n, 12, generator=rng).double()
-        x[:, 0] *= 6  # of no use, and loud
+        x[:, 0] *= 5  # of no use, and loud
         y = (x[:, 1:] @ slope[1:] > 0).long()
         flip = torch.rand(n, generator=rng) < wrong
-        parts.append((x, torch.where(flip, 1 - y, y)))
+        parts.append({"features": x, "labels": torch.where(flip, 1 - y, y)})
     return tuple(parts)
+
+
+def _with_one(x: Tensor) -> Tensor:
+    return torch.cat([x, torch.ones_like(x[:, :1])], 1) if x.dim() == 2 else x
 
 
 @exercise(points=4)
@@ -514,9 +501,11 @@ def choose_rate(ask: Ask) -> None:
         steps: int = 50,
         on: bool = False,
         shown: int = 1,
+        times: int = 1,
     ) -> Callable[..., dict[str, Any]]:
-        def found(rates: Sequence[float], *parts: Sequence[Tensor]) -> dict[str, Any]:
-            heads = _heads(rates, parts[0], steps, on=on)
+        def found(rates: Sequence[float], *parts: State) -> dict[str, Any]:
+            scaled = tuple(times * rate for rate in rates)
+            heads = _heads(scaled, *parts[0].values(), steps, on)
             right = [_right(heads, part) for part in parts]
             k = (pick or first(1))(rates, right)
             out = {"validation": right[shown], "rate": rates[k]}
@@ -564,6 +553,10 @@ def choose_rate(ask: Ask) -> None:
         "these are accuracies of training under the name of validation": chosen(
             shown=0
         ),
+        "the loss sums over the examples: take the mean": chosen(times=40),
+        "there is a bias: the head has none": lambda r, *parts: chosen()(
+            r, *({k: _with_one(v) for k, v in part.items()} for part in parts)
+        ),
         "one step too few": chosen(steps=49),
         "one step too many": chosen(steps=51),
         "a percentage: accuracies are fractions": lambda *t: {
@@ -572,7 +565,7 @@ def choose_rate(ask: Ask) -> None:
         "validation and test are exchanged": lambda r, a, b, c: chosen()(r, a, c, b),
         "trained on validation pictures": lambda r, a, b, c: chosen()(r, b, b, c),
         "trained on training and validation pictures together": lambda r, a, b, c: (
-            chosen()(r, [torch.cat(p) for p in zip(a, b, strict=True)], b, c)
+            chosen()(r, {k: torch.cat([a[k], b[k]]) for k in a}, b, c)
         ),
     }
     ask.each(_trials(), chosen(), mistakes)

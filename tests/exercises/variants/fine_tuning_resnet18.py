@@ -35,6 +35,17 @@ def broken(value):
     ]
 
 
+def memorised(make):
+    """Answer the first question rightly, and give the same to all others."""
+    kept = []
+
+    def found(*given):
+        kept.append(kept[0] if kept else make(*given))
+        return kept[0]
+
+    return found
+
+
 # What changed, and what it costs
 
 LETTERS = {
@@ -108,6 +119,12 @@ def alpha(slopes):
     return slopes.mean((2, 3), keepdim=True)
 
 
+def heat_scaled(maps, slopes, masks):
+    found = heat(maps, slopes, masks)
+    top = found["heat"].amax((1, 2), keepdim=True)
+    return found | {"heat": found["heat"] / top.clamp_min(1e-9)}
+
+
 def heat_in_place(maps, slopes, masks):
     maps *= alpha(slopes)
     return {
@@ -176,6 +193,28 @@ def norm_loop(x, state, training):
     return found | {"output": z}
 
 
+def norm_moments(x, state, training):
+    """Take the variance as the mean square minus the squared mean."""
+    found = norm(x, state, training)
+    if training:
+        mean = x.mean((0, 2, 3))
+        var = (x * x).mean((0, 2, 3)) - mean**2
+        z = (x - wide(mean)) / (wide(var) + 1e-5) ** 0.5
+        found["output"] = z * wide(state["weight"]) + wide(state["bias"])
+    return found
+
+
+def norm_single(x, state, training):
+    return norm(x.float(), {k: v.float() for k, v in state.items()}, training)
+
+
+def norm_updated(x, state, training):
+    """Move the averages first, and then use them."""
+    found = norm(x, state, training)
+    moved = {k: found[k] for k in ("running_mean", "running_var")}
+    return found | {"output": norm(x, state | moved, False)["output"]}
+
+
 def averaged(step=0.1, correction=1, mode=lambda training: training):
     """Return the layer with other running averages."""
 
@@ -233,7 +272,7 @@ def tuned(
     act=torch.relu,
     last=lambda z: z,
 ):
-    k, ws = len(stages), [w.clone().requires_grad_() for w in stages]
+    k, ws = len(stages), [w.clone().requires_grad_() for w in stages.values()]
     for _ in range(steps):
         z = x
         for w in ws[:-1]:
@@ -244,33 +283,48 @@ def tuned(
                 if trained(j, cut, k):
                     w -= rate * factor(k, j, decay) * w.grad
                 w.grad = None
-    return [w.detach() for w in ws]
+    return {j: w.detach() for j, w in enumerate(ws, 1)}
 
 
 def tuned_sgd(stages, x, y, cut, rate, decay, steps):
-    """Freeze by requires_grad, and write the rates as groups."""
-    k, ws = len(stages), [w.clone() for w in stages]
+    """Freeze by requires_grad, and write the rates as groups of an optimizer."""
+    k, ws = len(stages), {j: w.clone() for j, w in stages.items()}
     groups = [
-        (w.requires_grad_(), rate * decay ** (k - 1 - j))
-        for j, w in enumerate(ws)
-        if j >= cut
+        {"params": [ws[j].requires_grad_()], "lr": rate * decay ** (k - j)}
+        for j in range(cut + 1, k + 1)
     ]
+    sgd = torch.optim.SGD(groups)
     for _ in range(steps):
-        z = x
-        for w in ws[:-1]:
-            z = F.relu(z @ w)
-        slopes = torch.autograd.grad(
-            F.cross_entropy(z @ ws[-1], y), [w for w, _ in groups]
-        )
-        for (w, eta), slope in zip(groups, slopes, strict=True):
-            w.data -= eta * slope
-    return tuple(w.detach() for w in ws)
+        z = x @ ws[1]
+        for j in range(2, k + 1):
+            z = F.relu(z) @ ws[j]
+        sgd.zero_grad()
+        F.cross_entropy(z, y).backward()
+        sgd.step()
+    return ws
+
+
+def tuned_module(stages, x, y, cut, rate, decay, steps):
+    """Build linear layers, whose weights are transposed."""
+    k, layers = len(stages), []
+    for w in stages.values():
+        layer = torch.nn.Linear(*w.shape, bias=False, dtype=w.dtype)
+        layer.weight.data = w.T.clone()
+        layers += [layer, torch.nn.ReLU()]
+    net = torch.nn.Sequential(*layers[:-1])
+    for _ in range(steps):
+        net.zero_grad()
+        F.cross_entropy(net(x), y).backward()
+        for j in range(cut + 1, k + 1):
+            weight = net[2 * (j - 1)].weight
+            weight.data -= rate * decay ** (k - j) * weight.grad
+    return {j: net[2 * (j - 1)].weight.T for j in range(1, k + 1)}
 
 
 def tuned_numpy(stages, x, y, cut, rate, decay, steps):
     """Go backward by hand."""
-    ws, k = [w.numpy().copy() for w in stages], len(stages)
-    x, one_hot = x.numpy(), np.eye(stages[-1].shape[1])[y.numpy()]
+    ws, k = [w.numpy().copy() for w in stages.values()], len(stages)
+    x, one_hot = x.numpy(), np.eye(stages[k].shape[1])[y.numpy()]
     for _ in range(steps):
         acts = [x]
         for w in ws[:-1]:
@@ -283,18 +337,24 @@ def tuned_numpy(stages, x, y, cut, rate, decay, steps):
             back = (back @ ws[j].T) * (acts[j] > 0)
         for j in range(cut, k):
             ws[j] -= rate * decay ** (k - 1 - j) * slopes[j]
-    return ws
+    return dict(enumerate(ws, 1))
 
 
 def tuned_stored(stages, x, y, cut, rate, decay, steps):
     """Compute once what the frozen stages make of the inputs."""
-    for w in stages[:cut]:
-        x = (x @ w).relu()
-    return stages[:cut] + tuned(stages[cut:], x, y, 0, rate, decay, steps)
+    for j in range(1, cut + 1):
+        x = (x @ stages[j]).relu()
+    above = {j - cut: w for j, w in stages.items() if j > cut}
+    found = tuned(above, x, y, 0, rate, decay, steps)
+    return stages | {j + cut: w for j, w in found.items()}
+
+
+def tuned_single(stages, x, *given):
+    return tuned({j: w.float() for j, w in stages.items()}, x.float(), *given)
 
 
 def tuned_lists(*given):
-    return [w.tolist() for w in tuned(*given)]
+    return {j: w.tolist() for j, w in tuned(*given).items()}
 
 
 def another(more=0, **changed):
@@ -303,24 +363,32 @@ def another(more=0, **changed):
 
 def tuned_in_place(stages, x, y, cut, rate, decay, steps):
     found = tuned(stages, x, y, cut, rate, decay, steps)
-    for old, new in zip(stages, found, strict=True):
-        old.copy_(new)
+    for j, new in found.items():
+        stages[j].copy_(new)
     return found
+
+
+def tuned_probed_first(stages, x, y, cut, rate, decay, steps):
+    """Half of the steps on the head alone, which was not asked for."""
+    half, k = steps // 2, len(stages)
+    found = tuned(stages, x, y, k - 1, rate, decay, half)
+    return tuned(found, x, y, cut, rate, decay, steps - half)
 
 
 # One look at the test
 
 
 def fit(rate, part, steps=50, start=None):
-    x, y = part
-    w = torch.zeros(12, 2, dtype=torch.float64) if start is None else start
+    x, y = part.values()
+    w = torch.zeros(x.shape[1], 2, dtype=x.dtype) if start is None else start
     for _ in range(steps):
         w = w - rate * x.T @ ((x @ w).softmax(1) - F.one_hot(y, 2)) / len(x)
     return w
 
 
 def right(w, part):
-    return ((part[0] @ w).argmax(1) == part[1]).double().mean().item()
+    answers = (part["features"] @ w).argmax(1)
+    return (answers == part["labels"]).double().mean().item()
 
 
 def chosen(rates, a, b, c, pick=None, test=None, steps=50, shown=1, fitting=0):
@@ -340,11 +408,14 @@ def best(part, sign=1):
 
 def choose_auto(rates, train, validation, test):
     def head(rate):
-        w = torch.zeros(12, 2, dtype=torch.float64, requires_grad=True)
+        layer = torch.nn.Linear(12, 2, bias=False, dtype=torch.float64)
+        torch.nn.init.zeros_(layer.weight)
+        sgd = torch.optim.SGD(layer.parameters(), lr=rate)
         for _ in range(50):
-            (slope,) = torch.autograd.grad(F.cross_entropy(train[0] @ w, train[1]), w)
-            w = (w - rate * slope).detach().requires_grad_()
-        return w
+            sgd.zero_grad()
+            F.cross_entropy(layer(train["features"]), train["labels"]).backward()
+            sgd.step()
+        return layer.weight.detach().T
 
     ordered = sorted(rates)  # the smallest of equals comes first
     found = {rate: right(head(rate), validation) for rate in ordered}
@@ -354,7 +425,8 @@ def choose_auto(rates, train, validation, test):
 
 
 def choose_numpy(rates, train, validation, test):
-    (x, y), *others = [(p[0].numpy(), p[1].numpy()) for p in (train, validation, test)]
+    parts = train, validation, test
+    (x, y), *others = [(p["features"].numpy(), p["labels"].numpy()) for p in parts]
     heads = np.zeros((len(rates), 12, 2))
     for _ in range(50):
         z = x @ heads  # (r, n, 2)
@@ -370,7 +442,7 @@ def choose_logistic(rates, train, validation, test):
     """Use one number a picture, the difference of the two logits."""
 
     def head(rate):
-        x, y = train[0], train[1].double()
+        x, y = train["features"], train["labels"].double()
         w = torch.zeros(12, dtype=torch.float64)
         for _ in range(50):
             w = w - 2 * rate * x.T @ (torch.sigmoid(x @ w) - y) / len(x)
@@ -386,6 +458,11 @@ def choose_logistic(rates, train, validation, test):
     }
 
 
+def choose_single(rates, *parts):
+    parts = [part | {"features": part["features"].float()} for part in parts]
+    return chosen(rates, *parts)
+
+
 def choose_tensors(*given):
     found = chosen(*given)
     return {key: torch.tensor(value) for key, value in found.items()}
@@ -393,6 +470,33 @@ def choose_tensors(*given):
 
 def other(**changed):
     return lambda *given: chosen(*given, **changed)
+
+
+def with_bias(rates, *parts):
+    return chosen(
+        rates,
+        *(p | {"features": F.pad(p["features"], (0, 1), value=1.0)} for p in parts),
+    )
+
+
+def summed(rates, *parts):
+    n = len(parts[0]["labels"])
+    found = chosen([n * rate for rate in rates], *parts)
+    return found | {"rate": found["rate"] / n}
+
+
+def one_epoch_each(rates, a, b, c):
+    """Take the pictures one by one in every step."""
+    heads = []
+    for rate in rates:
+        w = torch.zeros(12, 2, dtype=torch.float64)
+        for i in range(50):
+            row = {k: v[[i % len(v)]] for k, v in a.items()}
+            w = fit(rate, row, 1, w)
+        heads.append(w)
+    v = [right(w, b) for w in heads]
+    k = best(0)(rates, [v])
+    return {"validation": v, "rate": rates[k], "test": right(heads[k], c)}
 
 
 def goes_on(rates, a, b, c):
@@ -427,13 +531,30 @@ RIGHT = {
         dict(reversed(COSTS.items())),
     ],
     "heat_inside": [heat, heat_loop, heat_numpy, heat_single, heat_lists],
-    "batch_norm": [norm, norm_torch, norm_layer, norm_numpy, norm_loop],
-    "fine_tune": [tuned, tuned_sgd, tuned_numpy, tuned_stored, tuned_lists],
+    "batch_norm": [
+        norm,
+        norm_torch,
+        norm_layer,
+        norm_numpy,
+        norm_loop,
+        norm_moments,
+        norm_single,
+    ],
+    "fine_tune": [
+        tuned,
+        tuned_sgd,
+        tuned_module,
+        tuned_numpy,
+        tuned_stored,
+        tuned_single,
+        tuned_lists,
+    ],
     "choose_rate": [
         chosen,
         choose_auto,
         choose_numpy,
         choose_logistic,
+        choose_single,
         choose_tensors,
     ],
 }
@@ -471,23 +592,32 @@ WRONG = {
         ("not asked for", COSTS | {"full": 160}),
         ("numbers, not bytes", COSTS | {"full": 30}),
         ("divide by a million", COSTS | {"full": 120_000_000}),
+        ("one number a weight", COSTS | {"full": 10}),
+        ("gradients alone", COSTS | {"top": 10}),
+        ("two numbers a weight", COSTS | {"top": 20}),
+        ("numbers, not bytes", COSTS | {"top": 7.5}),
+        ("divide by a million", COSTS | {"top": 3e7}),
         ("no gradient and no averages", COSTS | {"top": 120}),
         ("frozen part", COSTS | {"top": 90}),
         ("not asked for", COSTS | {"top": 40}),
         ("after storing", COSTS | {"stored": 1505 / 30}),
         ("number of epochs", COSTS | {"stored": 50}),
         ("computed once", COSTS | {"stored": 301}),
+        ("stored way takes", COSTS | {"stored": 35}),
         ("saving in seconds", COSTS | {"stored": 1470}),
         ("before storing", COSTS | {"stored": 1500 / 35}),
         ("upside down", COSTS | {"stored": 35 / 1505}),
         ("one stage too far", COSTS | {"layer-wise": 32}),
         ("one stage too few", COSTS | {"layer-wise": 8}),
         ("this is the exponent", COSTS | {"layer-wise": 4}),
+        ("at each stage", COSTS | {"layer-wise": 2}),
         ("upside down", COSTS | {"layer-wise": 1 / 16}),
         ("from the formula", COSTS | {"layer-wise": math.nan}),
     ],
     "heat_inside": [
         *broken({"heat": torch.zeros(2, 2)}),
+        ("same for every question", memorised(heat)),
+        ("same for every question", lambda *_: {"heat": 0.5, "inside": 0.5}),
         ("return a dict", lambda *g: heat(*g)["inside"]),
         ("return a dict", lambda *g: {"heat": heat(*g)["heat"]}),
         ("ReLU is missing", mapped(lambda a, s: (alpha(s) * a).sum(1))),
@@ -506,6 +636,7 @@ WRONG = {
         ("maps are missing", mapped(lambda a, s: s.mean(1).relu())),
         ("signs lost", mapped(lambda a, s: (alpha(s).abs() * a).sum(1).relu())),
         ("in place of the ReLU", mapped(lambda a, s: (alpha(s) * a).sum(1).abs())),
+        ("largest value", heat_scaled),
         ("chance level", inside(lambda h, m: m.double().mean((1, 2)))),
         ("outside the animal", inside(lambda h, m: share(h, ~m))),
         ("divide by all heat", inside(lambda h, m: (h * m).sum((1, 2)))),
@@ -535,6 +666,11 @@ WRONG = {
         ),
         ("may change then", averaged(mode=lambda t: True)),
         ("whatever the mode", lambda x, s, t: norm(x, s, True)),
+        ("updated running averages", norm_updated),
+        ("each place", normed(usual, axes=(0,))),
+        ("each picture", normed(usual, axes=(2, 3))),
+        ("same for every question", memorised(norm)),
+        ("same for every question", lambda *g: dict.fromkeys(norm(*g), 1.0)),
         ("modes are exchanged", lambda x, s, t: norm(x, s, not t)),
         ("stand still", averaged(mode=lambda t: False)),
         ("old and new", averaged(0.9)),
@@ -580,11 +716,15 @@ WRONG = {
         ),
     ],
     "fine_tune": [
-        *broken([torch.zeros(2, 2)]),
-        ("a list of all matrices", lambda *g: tuned(*g)[g[3] :][:1]),
-        ("a list of all matrices", lambda *g: tuned(*g)[0]),
+        *broken({1: torch.zeros(2, 2)}),
+        ("return a dict", lambda *g: list(tuned(*g).values())),
+        ("return a dict", lambda *g: {j: w for j, w in tuned(*g).items() if j > g[3]}),
+        ("return a dict", lambda *g: {j - 1: w for j, w in tuned(*g).items()}),
+        ("return a dict", lambda *g: tuned(*g)[len(g[0])]),
+        ("return a dict", memorised(tuned)),
         ("nothing is frozen", another(trained=lambda j, cut, k: True)),
         ("stage too many", another(trained=lambda j, cut, k: j > cut + 1)),
+        ("stage too few", another(trained=lambda j, cut, k: j > cut - 1)),
         ("below the cut is trained", another(trained=lambda j, cut, k: j <= cut)),
         (
             "only the head",
@@ -593,7 +733,7 @@ WRONG = {
         ("decay is not used", another(factor=lambda k, j, d: 1)),
         ("towards the head", another(factor=lambda k, j, d: d ** (j - 1))),
         ("its exponent is 0", another(factor=lambda k, j, d: d ** (k - j + 1))),
-        ("have one rate", another(factor=lambda k, j, d: d if j < k else 1, more=0)),
+        ("have one rate", another(factor=lambda k, j, d: d if j < k else 1)),
         ("must be a power", another(factor=lambda k, j, d: d * (k - j) or 1)),
         ("climb", another(factor=lambda k, j, d: -(d ** (k - j)))),
         (
@@ -607,10 +747,16 @@ WRONG = {
         ("nothing has moved", lambda *g: g[0]),
         ("changes what it is given", tuned_in_place),
         ("by hand", another(act=torch.tanh)),
-        ("must have shape", lambda *g: [w.T for w in tuned(*g)]),
+        ("by hand", tuned_probed_first),
+        ("must have shape", lambda *g: {j: w.T for j, w in tuned(*g).items()}),
     ],
     "choose_rate": [
         *broken({"rate": 1.0}),
+        ("same for every question", memorised(chosen)),
+        (
+            "same for every question",
+            lambda *_: {"validation": [0.5] * 4, "rate": 0.3, "test": 0.5},
+        ),
         ("return a dict", lambda *g: chosen(*g)["rate"]),
         ("return a dict", lambda *g: {"rate": chosen(*g)["rate"]}),
         ("chosen on the test: choose", other(pick=best(2))),
@@ -627,15 +773,18 @@ WRONG = {
         ("on what was trained", other(test=lambda t, k: t[0][k])),
         ("validation reported", other(pick=best(2), test=lambda t, k: t[1][k])),
         ("goes on", goes_on),
+        ("one step too few", other(steps=49)),
+        ("one step too many", other(steps=51)),
+        ("by hand", one_epoch_each),
+        ("there is a bias", with_bias),
+        ("take the mean", summed),
         ("name of validation", other(shown=2)),
         ("accuracies of training", other(shown=0)),
         ("validation and test are", lambda r, a, b, c: chosen(r, a, c, b)),
         ("trained on validation pictures", other(fitting=1)),
         (
             "together",
-            lambda r, a, b, c: chosen(
-                r, [torch.cat(p) for p in zip(a, b, strict=True)], b, c
-            ),
+            lambda r, a, b, c: chosen(r, {k: torch.cat([a[k], b[k]]) for k in a}, b, c),
         ),
         ("changes what it is given", choose_in_place),
         (
@@ -645,6 +794,6 @@ WRONG = {
                 for k, v in chosen(*g).items()
             },
         ),
-        ("must have shape", lambda *g: chosen(*g) | {"test": [0.5, 0.6]}),
+        ("must have shape", other(test=lambda t, k: t[2])),
     ],
 }
