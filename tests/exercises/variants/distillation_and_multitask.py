@@ -107,6 +107,10 @@ def price_entropy(s, t, y, T, w):
     return (w * T**2 * (cross - entropy) + (1 - w) * F.cross_entropy(s, y)).item()
 
 
+def price_single(s, t, y, T, w):
+    return price_torch(s.float(), t.float(), y, T, w)
+
+
 def price_package(s, t, y, T, w):
     free = s.clone().requires_grad_()
     return objectives.distillation(free, t, y, temperature=T, weight=w)
@@ -599,6 +603,7 @@ RIGHT = {
         price_torch,
         price_probabilities,
         price_entropy,
+        price_single,
         price_package,
     ],
     "no_step_lost": [
