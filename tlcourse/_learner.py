@@ -52,6 +52,13 @@ def _run(cells: list[str], seconds: float) -> tuple[dict[str, Any], list[str]]:
     return names, said
 
 
+def _nothing(name: str) -> Any:
+    """Stand for a check; say no to `inspect`, which asks a module for its file."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return lambda *_: None
+
+
 def main(orders: int, answers: int) -> None:
     """Do what the grader orders."""
     silent = os.open(os.devnull, os.O_RDWR)
@@ -73,7 +80,7 @@ def main(orders: int, answers: int) -> None:
 
     # The checks run where this process cannot reach; here they do nothing.
     checks = types.ModuleType(f"tlcourse.checks.{order['module']}")
-    vars(checks)["__getattr__"] = lambda name: lambda *_: None
+    vars(checks)["__getattr__"] = _nothing
     sys.modules[checks.__name__] = checks
     answer({"ready": held})
     names, said = _run(order["cells"], order["seconds"])

@@ -269,7 +269,8 @@ def grade(
     Raises
     ------
     ValueError
-        If the chapter has no exercises, or on Windows.
+        If the chapter has no exercises, if records are to go to the submissions, or
+        on Windows.
     """
     chapter = book.find(chapter)
     name = "/exercises/".join(chapter.rsplit("/", 1))
@@ -278,6 +279,11 @@ def grade(
     if name not in book.exercises:
         known = ", ".join(book.exercises) or "none"
         raise ValueError(f"grading.grade: {chapter} has no exercises; known: {known}")
+    if records.resolve() == folder.resolve():
+        raise ValueError(
+            f"grading.grade: the feedback must not go to the submissions, {folder}; "
+            "give the table another name, as in `-o grades.csv`"
+        )
     source = book.exercises[name]
     asked, module = questions(read_notebook(source)), source.stem.replace("-", "_")
     checks = [source.read_text(encoding="utf-8"), str(seconds)]

@@ -90,6 +90,20 @@ def test_each_gets_its_points_and_a_second_call_grades_what_is_new(
     assert "base 10" in (records / "carl.md").read_text()
 
 
+@pytest.mark.parametrize("name", BOOK.exercises)
+def test_the_solutions_of_every_chapter_get_all_points(
+    name: str, tmp_path: Path
+) -> None:
+    source, work = read_notebook(BOOK.exercises[name]), tmp_path / "work"
+    work.mkdir()
+    for student, made in (("anna", exercises.solution), ("ben", exercises.student)):
+        (work / f"{student}.ipynb").write_text(json.dumps(made(source)))
+    chapter = name.replace("/exercises/", "/")
+    anna, ben = grading.grade(BOOK, chapter, work, tmp_path / "records")
+    most = sum(q.points for q in exercises.questions(source) if q.kind != "open")
+    assert (anna.total, ben.total, anna.reason, ben.reason) == (most, 0, "", "")
+
+
 def test_functions_are_judged_alike_here_and_there(tmp_path: Path) -> None:
     path = Path(variants.__file__)
     cells = [path.read_text(), "cross_entropy = ce_clipped\nfocal_loss = focal_numpy"]
@@ -327,3 +341,9 @@ def test_tables_for_learning_platforms() -> None:
 def test_a_chapter_without_exercises_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="grading.grade: .* has no exercises; known: "):
         grading.grade(BOOK, "what-is-transfer-learning", tmp_path, tmp_path)
+
+
+def test_feedback_never_lands_among_the_submissions(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must not go to the submissions"):
+        grading.grade(BOOK, CHAPTER, tmp_path, tmp_path)
+    assert list(tmp_path.iterdir()) == []
