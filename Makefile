@@ -11,7 +11,7 @@ VENV ?= .venv
 BIN := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 STAMP := $(VENV)/.installed
 
-.PHONY: all setup book test notebooks hub lint lock doctor clean
+.PHONY: all setup book pdf test notebooks hub lint lock doctor clean
 
 all: lint test book
 
@@ -24,6 +24,10 @@ $(STAMP): requirements.lock pyproject.toml
 
 book: setup
 	"$(BIN)/tlcourse" build
+
+# The whole book as one file; needs Chromium, Chrome or Edge.
+pdf: book
+	"$(BIN)/tlcourse" pdf
 
 # As many tests side by side as there are cores, four at most: chapters need memory.
 # Handed out one by one, since a chapter takes as long as a hundred formulas.

@@ -14,6 +14,7 @@ import ctypes
 import os
 import platform
 import resource
+import select
 import signal
 import socket
 import struct
@@ -106,7 +107,6 @@ def _leave_root(folder: Path, readable: list[str]) -> None:
     if os.geteuid() != 0:
         return
     nobody = 20_000 + os.getpid() % 40_000
-    os.chown(folder, nobody, nobody)
     try:
         os.setegid(nobody)
         os.seteuid(nobody)
@@ -114,6 +114,7 @@ def _leave_root(folder: Path, readable: list[str]) -> None:
         os.seteuid(0)
         os.setegid(0)
         if able:
+            os.chown(folder, nobody, nobody)
             os.setgroups([])
             os.setresgid(nobody, nobody, nobody)
             os.setresuid(nobody, nobody, nobody)
@@ -134,8 +135,11 @@ def _go_on_as_child() -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
         return
-    follow_parent()
-    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
+    # No thread can be started any more: wait for the child's end or the parent's.
+    select.select([0, os.pidfd_open(child)], [], [])
+    os.kill(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    os._exit(code if code >= 0 else 128 - code)  # as a shell tells of a signal
 
 
 def _landlock(libc: ctypes.CDLL, folder: Path, readable: list[str]) -> bool:

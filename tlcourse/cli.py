@@ -1,4 +1,4 @@
-"""The command `tlcourse`: build, run, verify, calibrate and doctor."""
+"""The command `tlcourse`: build, pdf, run, verify, calibrate and doctor."""
 
 from __future__ import annotations
 
@@ -28,7 +28,17 @@ from tlcourse.book import Book, cores, find_root, read_notebook
 from tlcourse.claims import replace_file, verdict
 from tlcourse.execution import Watch
 
-__all__ = ["app", "build", "calibrate", "doctor", "run", "verify", "write_exercises"]
+__all__ = [
+    "app",
+    "build",
+    "calibrate",
+    "doctor",
+    "grade_submissions",
+    "pdf",
+    "run",
+    "verify",
+    "write_exercises",
+]
 
 Profile = Literal["embedded", "hub"]
 Form = Literal["plain", "otter", "nbgrader"]
@@ -108,6 +118,16 @@ def build(
         report = runner.build(book, watch=watch, say=_print)
     seconds = f"{time.monotonic() - start:.1f} s"
     _finish(report, profile, f"{len(book.chapters)} chapters, {seconds}: {book.site}")
+
+
+@app.command()
+def pdf(root: _Root = None) -> None:
+    """Print the site that was built as one PDF, by Chromium, Chrome or Edge."""
+    from tlcourse import printing
+
+    book = _book(root)
+    path = book.site.parent.with_name("transfer-learning.pdf")
+    _print(f"{printing.print_book(book, path)} pages: {path}", "green")
 
 
 @app.command(cls=_WithPairs)

@@ -195,7 +195,8 @@ def _derived(
         if "injected-parameters" in cell["metadata"].get("tags", []):
             continue
         text = "".join(cell["source"])
-        if _MARK.search(_REGION.sub("", text)):
+        bodies = [found["body"] for found in _REGION.finditer(text)]
+        if any(map(_MARK.search, [_REGION.sub("", text), *bodies])):
             raise ValueError(
                 "exercises: BEGIN SOLUTION must have an END SOLUTION in its cell, "
                 f"got {text[:60]!r}...; is one misspelled?"

@@ -9,7 +9,8 @@ check nor write a score. What it prints is thrown away.
 What this protects against: endless loops, crashes, memory, files of other people, the
 network, forged scores, reading the checks. What it does not: a fault in the kernel, a
 disk filled with very many files, a function that calls a library where the exercise
-asked for its own formula, and answers copied from somebody else. On a system without
+asked for its own formula, and answers copied from somebody else. Where the package lies
+inside the environment, the checks can be read, though not changed. On a system without
 namespaces or Landlock less is protected; every feedback file says what held.
 """
 
@@ -45,11 +46,12 @@ _MOST_ANSWER = 64 * _MB
 _MOST_PROCESSES = 64
 _MEMORY = 2 * 2**30
 _CALL_SECONDS = 5.0
+_PATIENCE = 4  # seconds by the clock for one of a processor, which others use as well
 _PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "OMP_WAIT_POLICY")
 
 
-class _Stopped(Exception):
-    """The submission's process is gone, and why."""
+class _Stopped(BaseException):
+    """The submission's process is gone, and why; no check may catch it."""
 
 
 @dataclass
@@ -100,21 +102,22 @@ class _Learner:
         env |= {f"{n}_NUM_THREADS": "1" for n in ("OMP", "MKL", "OPENBLAS", "NUMEXPR")}
         env |= {"HOME": str(folder), "TMPDIR": str(folder), "MPLBACKEND": "Agg"}
         command = ["-m", "tlcourse._learner", str(orders), str(answers)]
-        limits, fds = Limits(seconds, _MEMORY), (orders, answers)
+        self._seconds, fds = seconds, (orders, answers)
+        limits = Limits(_PATIENCE * seconds, _MEMORY)
         self._guard = Guarded(command, folder, env, limits, fds)
         for number in fds:
             os.close(number)
-        order = {"memory": _MEMORY, "cpu_seconds": int(seconds), "seconds": seconds / 2}
+        order = {"memory": _MEMORY, "cpu_seconds": int(seconds), "seconds": seconds / 3}
         self._send(self._cells | order)
-        self.held = dict(self._receive(seconds)["ready"])
-        return self._receive(seconds)
+        self.held = dict(self._receive(limits.seconds)["ready"])
+        return self._receive(limits.seconds)
 
     def call(self, name: str, arguments: Sequence[Any]) -> Any:
         """Call a function there."""
         self._number += 1
         order = {"id": self._number, "name": name, "seconds": _CALL_SECONDS}
         self._send(order | {"arguments": encode(list(arguments))})
-        found = self._receive(_CALL_SECONDS + 3)
+        found = self._receive(_PATIENCE * _CALL_SECONDS)
         if found.pop("id", None) != self._number:
             raise _Stopped("it wrote to the grader's pipe")
         return found
@@ -175,9 +178,12 @@ class _Learner:
         return bool(self._guard.overrun) or self._guard.is_over()
 
     def _why(self) -> str:
-        if not self._guard.overrun:
-            self._guard.kill()
+        limit = time.monotonic() + 2  # its pipe closes a little before it ends
+        while not self._over() and time.monotonic() < limit:
+            time.sleep(0.05)
         code = self._guard.process.returncode
+        if code in (137, -9) and not self._guard.overrun:  # nobody else kills it
+            return f"it used up its {self._seconds:g} s of a processor"
         return f"it {self._guard.overrun or f'ended by itself, with code {code}'}"
 
 
@@ -204,16 +210,25 @@ def submissions(folder: Path) -> dict[str, Path]:
     -------
     dict of str to Path
         In the order of the names. A folder without just one notebook stands for itself.
+
+    Raises
+    ------
+    ValueError
+        If two entries are of one student.
     """
-    found = {}
+    found: dict[str, Path] = {}
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() and not entry.is_symlink():
-            notebooks = sorted(entry.glob("*.ipynb"))
-            found[entry.name] = notebooks[0] if len(notebooks) == 1 else entry
-        else:
-            found[entry.stem] = entry
+        is_folder = entry.is_dir() and not entry.is_symlink()
+        student = entry.stem if entry.suffix == ".ipynb" else entry.name
+        if student in found:
+            raise ValueError(
+                f"grading.submissions: each student must have one entry in {folder}, "
+                f"got two of {student}; which one counts?"
+            )
+        notebooks = sorted(entry.glob("*.ipynb")) if is_folder else []
+        found[student] = notebooks[0] if len(notebooks) == 1 else entry
     return found
 
 
@@ -240,7 +255,8 @@ def grade(
         Folder for one feedback file and one record a student. A record holds as long
         as neither the submission nor the exercises or their checks change.
     seconds : float, default=30.0
-        What one submission may take, from the start of its process.
+        Processor time of one submission, its start included. By the clock it may take
+        four times as much, since other programs use the cores as well.
     say : callable, optional
         Called with a line about each submission.
 
@@ -323,7 +339,7 @@ def _grade_one(
     module: str,
     seconds: float,
 ) -> Grade:
-    start, found = time.monotonic(), Grade(student)
+    start, found, place = time.monotonic(), Grade(student), ""
     found.points = {q.name: None if q.kind == "open" else 0 for q in asked}
     judged = [q.name for q in asked if q.kind != "open"]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -335,17 +351,19 @@ def _grade_one(
             ran = learner.start(Path(folder), book, seconds)
             found.reason = "; ".join(map(str, list(ran["said"])))[:2000]
             for name in judged:
+                place = f" at {name}"
                 _judge(found, learner, module, name, ran["values"][name])
         except (ValueError, LookupError, TypeError, AttributeError) as error:
-            found.reason = (
-                str(error) if learner is None else "its answers make no sense"
-            )
+            said = str(error) if learner is None else "its answers make no sense"
         except _Stopped as error:
-            found.reason = f"the submission was stopped: {error}"
+            said = f"the submission was stopped{place}: {error}"
+        else:
+            said = ""
         finally:
             if learner:
                 found.held = learner.held
                 learner.close()
+    found.reason = "; ".join(filter(None, (found.reason, said)))
     found.seconds = time.monotonic() - start
     return found
 

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -32,6 +33,14 @@ _START = (
     "from tlcourse.execution import follow_parent; follow_parent(); "
     "from jupyter_book.cli.main import main; main(prog_name='jupyter-book')"
 )
+_FOR_COLAB = """\
+# Installs the course in Google Colab; does nothing elsewhere.
+import sys
+
+if "google.colab" in sys.modules:
+    !git clone --quiet --depth 1 {} course
+    %cd course
+    %pip install --quiet ."""
 _WARNING = re.compile(
     r"(?:(?P<file>\S.*?)(?::(?P<line>\d+))?: )?(?:WARNING|ERROR|CRITICAL): (?P<text>.+)"
 )
@@ -95,6 +104,9 @@ def _fill(stage: Path, book: Book, executed: Mapping[str, Path]) -> None:
         toc.setdefault("parts", [{"chapters": toc.pop("chapters", [])}])
         toc["parts"].append({"caption": "Solutions", "chapters": pages})
     (stage / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
+    if book.repository:
+        for path in stage.rglob("*.ipynb"):
+            _add_installing_cell(path, book.repository)
     config = yaml.safe_load((book.root / "_config.yml").read_text(encoding="utf-8"))
     config["execute"] = {**config.get("execute", {}), "execute_notebooks": "off"}
     if book.repository:
@@ -103,9 +115,28 @@ def _fill(stage: Path, book: Book, executed: Mapping[str, Path]) -> None:
         shown = {f"use_{name}_button": True for name in buttons}
         config["html"] = {**config.get("html", {}), **shown}
         launch = {"binderhub_url": "https://mybinder.org"}
+        *_, host, owner, name = book.repository.split("/")
+        if host == "github.com":  # Colab opens what lies there; pages get this address
+            launch["colab_url"] = "https://colab.research.google.com"
+            config["html"]["baseurl"] = f"https://{owner.lower()}.github.io/{name}/"
         config["launch_buttons"] = {**config.get("launch_buttons", {}), **launch}
     text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     (stage / "_config.yml").write_text(text, encoding="utf-8")
+
+
+def _add_installing_cell(path: Path, repository: str) -> None:
+    """Let the notebook of the page, which Colab opens, install what it imports."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    cell: dict[str, Any] = {
+        "cell_type": "code",
+        "id": "for-colab",
+        "metadata": {"tags": ["remove-cell"]},  # of no use on the page
+        "execution_count": None,
+        "outputs": [],
+        "source": _FOR_COLAB.format(repository),
+    }
+    notebook["cells"].insert(1, cell)  # behind the title
+    path.write_text(json.dumps(notebook, ensure_ascii=False), encoding="utf-8")
 
 
 def _exercises(

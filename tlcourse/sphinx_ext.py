@@ -76,6 +76,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-resolved", _link_terms, priority=500)
     app.connect("doctree-resolved", _require_alt_text, priority=600)
     app.connect("html-page-context", _name_roles)
+    app.connect("html-page-context", _show_preview)
+    app.connect("html-page-context", _open_the_published, priority=900)
     app.connect("build-finished", _leave_out)
     return {"parallel_read_safe": True, "parallel_write_safe": False}
 
@@ -99,6 +101,28 @@ def _name_roles(app: Sphinx, page: str, template: str, context: Any, _: Any) -> 
     """Call each source an item of its list: docutils' own role is no longer allowed."""
     found = context.get("body", "")
     context["body"] = found.replace('role="doc-biblioentry"', 'role="listitem"')
+
+
+def _show_preview(app: Sphinx, page: str, template: str, context: Any, _: Any) -> None:
+    """Name the picture that a link to a published page shows elsewhere."""
+    base, title = app.config.html_baseurl, app.env.titles.get(page)
+    if base and title:
+        shown = {"title": title.astext(), "type": "article"}
+        shown |= {"url": f"{base}{page}.html", "image": f"{base}_static/preview.png"}
+        for name, content in shown.items():
+            tag = f'<meta property="og:{name}" content="{escape(content)}">\n'
+            context["metatags"] = context.get("metatags", "") + tag
+
+
+def _open_the_published(
+    app: Sphinx, page: str, template: str, context: Any, _: Any
+) -> None:
+    """Lead to Colab's view of the published notebook: it installs the course there."""
+    for group in context.get("header_buttons", []):
+        for button in group.get("buttons", []):
+            if "//colab." in button.get("url", ""):
+                published = "/blob/gh-pages/_sources/"
+                button["url"] = button["url"].replace("/blob/main/", published)
 
 
 def _leave_out(app: Sphinx, error: Exception | None) -> None:

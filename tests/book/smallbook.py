@@ -7,17 +7,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from tlcourse import runner
 from tlcourse.book import Book
 
+# What the real book asks of its theme must not undo what a build asks of it.
+REAL = yaml.safe_load((Path(__file__).parents[2] / "_config.yml").read_text())["sphinx"]
 CONFIG = {
     "title": "A small book",
     "only_build_toc_files": True,
     "exclude_patterns": [".*", "**/.*", "_build", "tlcourse"],
     "execute": {"execute_notebooks": "force", "timeout": 180},
     "sphinx": {
+        "recursive_update": REAL["recursive_update"],
         "extra_extensions": ["tlcourse.sphinx_ext"],
-        "config": {"nb_execution_raise_on_error": True},
+        "config": {
+            "nb_execution_raise_on_error": True,
+            "html_theme_options": REAL["config"]["html_theme_options"],
+        },
     },
 }
 PAGES = ["part/alpha", "part/beta", "reproducibility", "run-times", "source-map"]

@@ -221,8 +221,17 @@ def test_buttons_lead_to_a_repository_only_where_there_is_one(small: SmallBook) 
         f"{address}/edit/main/book/part/alpha.ipynb",
         f"{address}/issues/new",
         "https://mybinder.org/v2/gh/people/course/main?",
+        "https://colab.research.google.com/github/people/course/blob/gh-pages/"
+        "_sources/book/part/alpha.ipynb",
+        '<meta property="og:image" '
+        'content="https://people.github.io/course/_static/preview.png">',
     ):
         assert link in page.read_text(), link
+    assert "google.colab" not in page.read_text()
+    published = small.root / "_build" / "html" / "_sources" / "book" / "part"
+    cells = json.loads((published / "alpha.ipynb").read_text())["cells"]
+    assert f"git clone --quiet --depth 1 {address} course" in cells[1]["source"]
+    exec(re.sub("(?m)^ +[!%].*", "    raise SystemExit", cells[1]["source"]))
     with pytest.raises(ValueError, match="https://HOST/OWNER/NAME, got 'course'; lea"):
         small.build(repository="course")
 

@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,19 @@ ROOT = Path(__file__).parents[2]
 BOOK = Book(ROOT, jobs=1)
 CHAPTER = "foundations/loss-functions"
 SOURCE = read_notebook(BOOK.exercises["foundations/exercises/loss-functions"])
-SECONDS = 30.0
+SECONDS, OPEN = 12.0, "source_stays_inside"
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="grading needs POSIX"),
     pytest.mark.timeout(600),
 ]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="by Linux's own means")
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait by the clock for as long as it takes: other tests have the cores, too."""
+    monkeypatch.setattr(grading, "_PATIENCE", 20)
 
 
 def notebook(*first: str, last: str = "") -> dict[str, Any]:
@@ -102,104 +109,79 @@ for number in range(3, 40):
     try: os.write(number, {0})
     except OSError: pass
 """
+FRAME = """struct.pack('<Q', 32) + b'{"said": [], "values": {}}      '"""
 REDEFINED = """
 def cross_entropy(logits, labels):
     {0}
 """
-SWALLOW = """
-while True:
-    try:
-        while True: pass
-    except BaseException:
-        pass
+STUBBORN = (
+    "import signal; signal.signal(signal.SIGPROF, signal.SIG_IGN)\nwhile True: pass"
+)
+SHARED = """
+import mmap
+m = mmap.mmap(-1, 4 * 2**30)
+for i in range(4096):
+    m[i * 2**20:(i + 1) * 2**20] = b'x' * 2**20
 """
-# What a submission does -> before or after the solutions, points, what is said.
+THREADS = """
+import threading, time
+while True:
+    threading.Thread(target=time.sleep, args=(99,), daemon=True).start()
+"""
+PATCHED = """
+import tlcourse.checks._calls as c, tlcourse.checks as k
+c.call = c.encode = c.decode = lambda *a: {'value': 0, 'changed': False}
+k._asking = k.loss_functions = None
+"""
+PICKLED = """
+class P:
+    def __reduce__(self): return (print, ('x',))
+    def __eq__(self, other): return True
+""" + REDEFINED.format("return P()")
+# What a submission survives, as its cells -> how the cell ends; the rest counts.
+SURVIVED = {
+    "import sys; sys.exit(0)": "SystemExit",
+    "while True: pass": "longer than it may",
+    "def f(): f()\nf()": "RecursionError",
+    "x = bytearray(4 * 2**30)": "MemoryError",
+    "import torch\nx = [torch.ones(2**27) for _ in range(8)]": "memory",
+    "for _ in range(1000): print('x' * 10**6)": "",
+    "open('big', 'wb').write(bytes(10**8))": "File too large",
+    f"print({FORGED!r})": "",
+    "import os; os.kill(os.getppid(), 9)": "",
+    "import os; os.kill(-1, 9)": "ProcessLookupError",
+}
+# What ends it, or a function of it -> its place, points, what is said.
 HOSTILE: dict[str, tuple[str, str, int | None, str]] = {
-    "exit": ("first", "import sys; sys.exit(0)", 16, "raised SystemExit"),
     "hard exit": ("first", "import os; os._exit(0)", 0, "ended by itself"),
     "a crash": ("first", "import ctypes; ctypes.string_at(0)", 0, "ended by itself"),
-    "endless loop": ("first", "while True: pass", None, "longer than it may"),
-    "endless, stubborn": ("first", SWALLOW, 0, "30 s|in time"),
-    "endless function": (
-        "last",
-        REDEFINED.format("while True: pass"),
-        13,
-        "longer than it may",
-    ),
-    "function exits": ("last", REDEFINED.format("import os; os._exit(0)"), 4, "code"),
-    "recursion": ("first", "def f(): f()\nf()", 16, "RecursionError"),
-    "4 GB": ("first", "x = bytearray(4 * 2**30)", 16, "MemoryError"),
-    "4 GB of tensors": (
-        "first",
-        "import torch\nx = [torch.ones(2**27) for _ in range(8)]",
-        None,
-        "memory|alloc",
-    ),
-    "4 GB shared": (
-        "first",
-        "import mmap\nm = mmap.mmap(-1, 4 * 2**30)\nfor i in range(4096):\n"
-        "    m[i * 2**20:(i + 1) * 2**20] = b'x' * 2**20",
-        0,
-        "memory",
-    ),
+    "endless, stubborn": ("first", STUBBORN, 0, "used up its 12 s"),
+    "endless function": ("last", REDEFINED.format("while True: pass"), 13, "longer"),
+    "function exits": ("last", REDEFINED.format("import os; os._exit(7)"), 4, "code 7"),
+    "4 GB shared": ("first", SHARED, 0, "memory"),
     "fork bomb": ("first", "import os\nwhile True: os.fork()", None, ""),
-    "fork bomb, caught": (
-        "first",
-        "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
-        None,
-        "",
-    ),
-    "thread bomb": (
-        "first",
-        "import threading, time\nwhile True:\n"
-        "    threading.Thread(target=time.sleep, args=(99,)).start()",
-        None,
-        "start new thread|longer|memory|time",
-    ),
-    "huge output": (
-        "first",
-        "for _ in range(1000): print('x' * 10**6)",
-        16,
-        "",
-    ),
-    "huge file": (
-        "first",
-        "with open('big', 'wb') as f:\n    for _ in range(100): f.write(bytes(10**6))",
-        None,
-        "File too large|ended by itself",
-    ),
+    "thread bomb": ("first", THREADS, None, "start new thread|processes|memory"),
     "huge answer": (
         "last",
-        REDEFINED.format("return torch.zeros(2 * 10**7)"),
+        REDEFINED.format("return torch.zeros(2**25)"),
         4,
-        "more than 64 MB",
+        "than 64 MB",
     ),
-    "printed score": ("first", f"print({FORGED!r})", 16, ""),
-    "score to the pipe": ("last", ALL_FDS.format(f"b{FORGED!r}"), 0, "64 MB|pipe"),
-    "frame to the pipe": (
-        "first",
-        ALL_FDS.format(
-            "struct.pack('<Q', 32) + b'{\"said\": [], \"values\": {}}      '[:32]"
-        ),
-        0,
-        "make no sense|pipe|MB",
-    ),
-    "an object": (
-        "last",
-        "class P:\n    def __reduce__(self): return (print, ('x',))\n"
-        "    def __eq__(self, other): return True\n" + REDEFINED.format("return P()"),
-        13,
-        "an answer must consist of",
-    ),
-    "patched checker": (
-        "first",
-        "import tlcourse.checks._calls as c, tlcourse.checks as k\n"
-        "c.call = c.encode = c.decode = lambda *a: {'value': 0, 'changed': False}\n"
-        "k._asking = k.loss_functions = None",
-        None,
-        "",
-    ),
+    "score to the pipe": ("last", ALL_FDS.format(f"b{FORGED!r}"), 0, "64 MB"),
+    "frame to the pipe": ("last", ALL_FDS.format(FRAME), 0, "make no sense"),
+    "patched checker": ("first", PATCHED, 0, "make no sense"),
+    "an object": ("last", PICKLED, 13, "an answer must consist of"),
 }
+
+
+@linux
+def test_what_a_submission_survives(tmp_path: Path) -> None:
+    found = grade(tmp_path, *SURVIVED)
+    print(f"{found.seconds:.1f} s", found.reason)
+    for number, said in enumerate(SURVIVED.values(), 1):
+        told = [r for r in found.reason.split("; ") if f"cell {number} raised" in r]
+        assert bool(told) == bool(said) and said in "".join(told), (number, told)
+    assert found.total == 16
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -208,15 +190,21 @@ def test_a_hostile_submission_is_contained(name: str, tmp_path: Path) -> None:
     place, text, points, said = HOSTILE[name]
     before = {p.pid for p in psutil.process_iter()}
     found = grade(tmp_path, text) if place == "first" else grade(tmp_path, last=text)
-    told = found.reason + "".join(found.feedback.values())
-    print(name, found.total, found.reason[:200], f"{found.seconds:.1f} s", found.held)
+    told = found.reason + "".join(v for k, v in found.feedback.items() if k != OPEN)
+    print(name, found.total, f"{found.seconds:.1f} s", found.reason)
     assert found.total <= 16
     assert points is None or found.total == points, found
     assert any(part in told for part in said.split("|")), told
-    assert found.seconds < SECONDS + 15
-    left = [p for p in psutil.process_iter() if p.pid not in before]
-    mine = [p for p in left if "tlcourse._learner" in " ".join(_line(p))]
-    assert mine == []
+    assert found.seconds < 20 * SECONDS
+    limit = time.monotonic() + 10  # the kernel takes a moment for a thousand
+    while _left(before):
+        assert time.monotonic() < limit
+        time.sleep(0.1)
+
+
+def _left(before: set[int]) -> list[psutil.Process]:
+    new = [p for p in psutil.process_iter() if p.pid not in before]
+    return [p for p in new if "tlcourse._learner" in " ".join(_line(p))]
 
 
 def _line(process: psutil.Process) -> list[str]:
@@ -249,9 +237,8 @@ def test_files_and_network_are_out_of_reach(tmp_path: Path) -> None:
         f"import os; os.chmod({str(canary)!r}, 0o777) or 1 / 0",
         "import subprocess; subprocess.run(['cat', '/etc/passwd'], check=True)",
         f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)",
-        "import os; os.kill(os.getppid(), 9)",
         f"import os; os.kill({os.getpid()}, 9)",
-        "import ctypes; assert ctypes.CDLL(None).mount(b'a', b'/', b'tmpfs', 0, 0) == 0",
+        "import os; os.chroot('/')",
         "open('mine', 'w').write('mine'); assert open('mine').read() == 'mine'",
     ]
     second = tmp_path / "second"
@@ -297,11 +284,18 @@ def test_what_is_no_notebook_gets_zero_with_the_reason(tmp_path: Path) -> None:
     found = grading.grade(BOOK, CHAPTER, work, tmp_path / "records")
     said = {grade.student: grade.reason for grade in found}
     assert all(grade.total == 0 for grade in found) and len(said) == 9
-    for name in ("bytes", "json", "deep", "cells", "text"):
+    for name in ("bytes", "json", "deep", "cells", "text.docx"):
         assert said[name] == "this file is not a notebook"
     for name in ("link", "pipe", "empty"):
         assert said[name] == "there must be one notebook, a plain file"
     assert "larger than 20 MB" in said["outputs"]
+
+
+def test_a_student_with_two_submissions_is_told(tmp_path: Path) -> None:
+    (tmp_path / "anna").mkdir()
+    (tmp_path / "anna.ipynb").write_text("")
+    with pytest.raises(ValueError, match="got two of anna; which one counts"):
+        grading.submissions(tmp_path)
 
 
 def test_tables_for_learning_platforms() -> None:

@@ -13,10 +13,8 @@ from filelock import FileLock
 from pages.looking import Built
 from playwright.sync_api import Browser, sync_playwright
 
-from tlcourse import runner
+from tlcourse import printing, runner
 from tlcourse.book import Book
-
-_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @pytest.fixture(scope="session")
@@ -51,12 +49,12 @@ def built(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Built:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Return the installed Chromium without a window."""
-    found = next(filter(None, map(shutil.which, _NAMES)), None)
-    if found is None:
-        pytest.skip("no Chromium here: pages were not opened (apt install chromium)")
     with sync_playwright() as driver:
-        chromium = driver.chromium.launch(
-            executable_path=found, args=["--no-sandbox", "--disable-gpu"]
-        )
+        try:
+            chromium = printing.launch_browser(driver)
+        except ValueError:
+            pytest.skip(
+                "no Chromium here: pages were not opened (apt install chromium)"
+            )
         yield chromium
         chromium.close()

@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 from pages.looking import Built, problems
 from playwright.sync_api import Browser
+from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 from tlcourse.book import Book
+from tlcourse.printing import print_book
 
 ROOT = Path(__file__).parents[2]
 PAGES = [f"{page}.html" for page in parse_toc_yaml(ROOT / "_toc.yml")]
+SOLUTIONS = [
+    p.replace("/exercises/", "/solutions/") for p in PAGES if "/exercises/" in p
+]
 LINK = re.compile(r'<(?:a|link|img|script)\b[^>]*?\s(?:href|src)="([^"]*)"')
 MB = 1_000_000
 
@@ -24,11 +29,11 @@ pytestmark = pytest.mark.timeout(5400)  # the first that needs the book runs all
 
 def test_the_whole_book_builds_without_a_defect(built: Built) -> None:
     assert built.defects == []
-    assert built.chapters == sorted(Book(ROOT).chapters)
-    assert all((built.html / page).is_file() for page in PAGES)
+    assert built.chapters == sorted(Book(ROOT).notebooks)
+    assert all((built.html / page).is_file() for page in [*PAGES, *SOLUTIONS])
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", [*PAGES, *SOLUTIONS])
 def test_a_page_in_a_browser_without_a_network(
     page: str, built: Built, browser: Browser
 ) -> None:
@@ -86,6 +91,26 @@ def test_pages_and_site_are_light(built: Built) -> None:
         }
         size = path.stat().st_size + sum(p.stat().st_size for p in pictures)
         assert size < 1.5 * MB, f"{page}: {size / MB:.1f} MB"
+
+
+def test_the_whole_book_as_one_pdf(
+    built: Built, browser: Browser, tmp_path: Path
+) -> None:
+    path = tmp_path / "book.pdf"
+    number = print_book(Book(built.html.parents[1]), path)
+    texts = [page.extract_text() for page in PdfReader(path).pages]
+    assert len(texts) == number > 300
+    start = next(k for k, text in enumerate(texts) if text.startswith("Contents"))
+    front = re.sub(r"\n(?![0-9])", " ", "\n".join(texts[start : start + 12]))
+    listed = re.findall(r"^([0-9]+)\. (.+?) ([0-9]+)$", front, re.M)
+    chapters = {k: (title, int(page)) for k, title, page in listed}
+    assert [*map(int, chapters)] == [*range(1, len(built.chapters) + 1)]
+    for k, (title, page) in chapters.items():
+        text = " ".join(texts[page - 1].split())
+        assert text.startswith(f"{k}. {title}")
+        assert text.endswith(f" {page}")  # at the foot
+    for raw in ("\\(", "\\frac", "Hide code cell", "Show code cell"):
+        assert not [text for text in texts if raw in text], raw
 
 
 PAGE = """<!doctype html><html lang="en"><head><title>A page</title></head>

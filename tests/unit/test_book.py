@@ -19,6 +19,7 @@ def folder(tmp_path: Path) -> Path:
         "_toc.yml": (
             "format: jb-book\nroot: book/intro\nparts:\n- caption: One\n  chapters:\n"
             "  - file: book/one/a\n    sections:\n    - file: book/one/b.ipynb\n"
+            "    - file: book/one/exercises/c\n"
         ),
         "book/intro.md": "# x\n",
         "book/one/a.ipynb": json.dumps({"cells": [], "metadata": {}}),
@@ -35,6 +36,9 @@ def folder(tmp_path: Path) -> Path:
 def test_chapters_are_the_notebooks_of_the_contents(folder: Path) -> None:
     book = Book(folder)
     assert list(book.chapters) == ["one/a", "one/b"]
+    assert list(book.exercises) == ["one/exercises/c"]
+    assert list(book.notebooks) == [*book.chapters, *book.exercises]
+    assert list(Book(folder, solutions=False).notebooks) == ["one/a", "one/b"]
     assert book.defects == []
     (folder / "book" / "one" / "a.ipynb").rename(folder / "book" / "one" / "d.ipynb")
     told = [str(defect) for defect in Book(folder).defects]

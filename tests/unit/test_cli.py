@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 from typer.testing import CliRunner
 
-from tlcourse import cli, runner, runtime
+from tlcourse import cli, printing, runner, runtime
 from tlcourse.claims import Claim, Defect
 from tlcourse.runner import Report
 
@@ -28,6 +28,26 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "requirements.lock").write_text("")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_pdf_asks_for_a_site_and_a_browser(
+    book: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = call("pdf")
+    assert result.exit_code == 2
+    assert "index.html, got none; run `tlcourse build` first" in result.output
+    html = book / "_build" / "html"
+    html.mkdir(parents=True)
+    page = "<html><head></head><body><article><h1>x</h1></article></body></html>"
+    for name in ("index.html", "book/intro.html"):
+        (html / name).parent.mkdir(exist_ok=True)
+        (html / name).write_text(page)
+    monkeypatch.setattr(printing, "_NAMES", ("no-such-browser",))
+    monkeypatch.setattr(printing, "_CHANNELS", ())
+    result = call("pdf")
+    assert result.exit_code == 2
+    assert "Chrome or Edge must be installed, got none; on Debian" in result.output
+    assert not (book / "_build" / "transfer-learning.pdf").exists()
 
 
 def call(*arguments: str) -> Any:

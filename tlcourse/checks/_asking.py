@@ -346,6 +346,7 @@ def open_question(points: int) -> Callable[[object], str]:
     """Return what stands in place of a check where a person reads the answer."""
 
     def judge(answer: object = None) -> str:
+        """Say that a person grades this question."""
         return f"a person grades this question ({points} points)"
 
     judge.points = points  # type: ignore[attr-defined]
