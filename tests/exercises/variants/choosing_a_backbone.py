@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import torch
-from sklearn import discriminant_analysis, linear_model, preprocessing
+from sklearn import discriminant_analysis, linear_model, pipeline, preprocessing, svm
 
 BLANK = "not been done yet"
 PRICES = dict(
@@ -96,6 +96,10 @@ def keras_scaled(images):
 
 def last(images):
     return images.movedim(1, 3)
+
+
+def keras_whole(how):
+    return lambda x: last(getattr(255 * plain(x) + 1e-4, how)().flip(1)) - BLUE
 
 
 def keras_in_place(images):
@@ -198,8 +202,19 @@ def more_biases(state, old, new):
 def reading(state, old, new):
     found = head(state, old, new)
     if "mix.weight" in found:
-        found["mix.weight"] = torch.zeros(6, new)
+        found["mix.weight"] = torch.zeros(12, new)
     return found
+
+
+def hung_under_fc(state, old, new):
+    """Do what Python allows: write to a name, whether the network has it or not."""
+    fc = {"fc.weight": torch.zeros(new, 12), "fc.bias": torch.zeros(new)}
+    return state | fc
+
+
+def renamed(state, old, new):
+    found = {n.replace("classifier.1", "fc"): x for n, x in state.items()}
+    return found | head(found, old, new)
 
 
 def head_in_place(state, old, new):
@@ -242,6 +257,13 @@ def regret_counts(v, t, rows):
     n = t.shape[1]
     wins = np.bincount(chosen(v, rows), minlength=len(t)) / len(rows)
     return float((t.sum(1).max() - wins @ t.sum(1)) / n)
+
+
+def by_lot(v, t, rows):
+    """Break ties as the chapter does."""
+    rng = np.random.default_rng(len(rows))
+    scores = v[:, rows].mean(2) + 1e-6 * rng.random((len(v), len(rows)))
+    return (t.mean(1).max() - t.mean(1)[scores.argmax(0)]).mean()
 
 
 def each(v, t, rows):
@@ -311,6 +333,43 @@ def fitted_torch(x, y, rows):
     )
 
 
+def fitted_by(make, *steps):
+    """Return a way to fit with other heads of scikit-learn."""
+
+    def fit(x, y, rows):
+        return (
+            pipeline.make_pipeline(*(step() for step in steps), make())
+            .fit(x[rows], y[rows])
+            .predict
+        )
+
+    return fit
+
+
+def choose_rounded(*given):
+    found = choose(*given)
+    said = {n: round(a, 2) for n, a in found["validation"].items()}
+    return found | {"validation": said}
+
+
+def choose_refitted(features, y, labelled, validation, test):
+    """Fit the chosen head once more, with the validation pictures as well."""
+    found = choose(features, y, labelled, validation, test)
+    x, rows = features[found["chosen"]], np.concatenate([labelled, validation])
+    return found | {"answers": fitted(x, y, rows)(x[test])}
+
+
+def choose_with_one_head(features, y, labelled, validation, test):
+    """Fit one object again and again, so that all names lead to the last fit."""
+    scaler, models = preprocessing.StandardScaler(), {}
+    one = pipeline.make_pipeline(scaler, linear_model.LogisticRegression())
+    found = choose(features, y, labelled, validation, test)
+    for n, x in features.items():
+        models[n] = one.fit(x[labelled], y[labelled])
+    answers = models[found["chosen"]].predict(features[found["chosen"]][test])
+    return found | {"answers": answers}
+
+
 def choose_plain(*given):
     found = choose(*given)
     return found | {"answers": [float(a) for a in found["answers"]]}
@@ -376,6 +435,11 @@ RIGHT = {
         but(fit=fitted_lda),
         but(fit=fitted_ridge),
         but(fit=fitted_torch),
+        but(fit=fitted_by(linear_model.LogisticRegression)),
+        but(fit=fitted_by(linear_model.RidgeClassifier)),
+        but(fit=fitted_by(svm.LinearSVC, preprocessing.StandardScaler)),
+        choose_rounded,
+        choose_refitted,
     ],
 }
 WRONG = {
@@ -467,11 +531,13 @@ WRONG = {
             lambda x: keras(x).movedim(3, 1).reshape(keras(x).shape),
         ),
         ("cut off at 0", lambda x: keras(x).clamp(0)),
+        ("rounded to whole", keras_whole("round")),
+        ("cut off to whole", keras_whole("floor")),
         ("changes what it is given", keras_in_place),
     ],
     "replace_head": [
-        *broken({"fc.weight": torch.zeros(2, 6)}),
-        ("return a dict", lambda *_: {"fc.weight": torch.zeros(2, 6)}),
+        *broken({"fc.weight": torch.zeros(2, 12)}),
+        ("return a dict", lambda *_: {"fc.weight": torch.zeros(2, 12)}),
         ("nothing was replaced", lambda state, old, new: state),
         ("called fc", limited(lambda n: n == "fc")),
         ("names other than", limited(lambda n: "fc" in n or "classifier" in n)),
@@ -521,6 +587,10 @@ WRONG = {
                 if n.rpartition(".")[0] in heads(state, old)
             },
         ),
+        ("never runs", hung_under_fc),
+        ("is no head here", renamed),
+        ("`old` is not used", lambda state, old, new: head(state, 10, new)),
+        ("two outputs whatever", lambda state, old, new: head(state, old, 2)),
         ("changes what it is given", head_in_place),
     ],
     "regret": [
@@ -555,6 +625,7 @@ WRONG = {
         ("largest possible", lambda v, t, r: np.ptp(t.mean(1))),
         ("the worst on the draw", lambda v, t, r: each(~v, t, r).mean()),
         ("with ties", lambda v, t, r: regret(v[::-1], t[::-1], r)),
+        ("one by lot", by_lot),
         ("accuracy of the chosen", lambda v, t, r: t.mean(1)[chosen(v, r)].mean()),
         ("this is the best", lambda v, t, r: t.mean(1).max()),
         ("divided by the best", lambda v, t, r: regret(v, t, r) / t.mean(1).max()),
@@ -579,12 +650,21 @@ WRONG = {
                 }
             ),
         ),
+        ("test pictures in the fit", but(rows=lambda *all: np.concatenate(all))),
+        (
+            "test pictures in the fit",
+            then(lambda f, *_: {"answers": 2 * f["answers"] - 1}),
+        ),
         ("take the validation ones", but(judge=lambda a, b: a)),
         ("in the fit", but(rows=lambda a, b, c: np.concatenate([a, b]))),
         ("that judge it", but(rows=lambda a, b, c: b)),
         (
             "other way round",
             but(rows=lambda a, b, c: b, judge=lambda a, b: a),
+        ),
+        (
+            "other way round",
+            but(fit=fitted_lda, rows=lambda a, b, c: b, judge=lambda a, b: a),
         ),
         (
             "shares of errors",
@@ -595,7 +675,7 @@ WRONG = {
             ),
         ),
         (
-            "not the accuracies",
+            "standardised labelled",
             then(
                 lambda found, *_: {
                     "validation": dict.fromkeys(found["validation"], 0.6)
@@ -606,10 +686,11 @@ WRONG = {
         ("candidate's name", then(lambda found, *_: {"chosen": "ResNet18"})),
         ("learned by heart", by_heart),
         ("highest validation", but(by=second)),
+        ("learned by heart", then(lambda found, *_: {"chosen": "A"})),
         ("one class for each", then(lambda found, *_: {"answers": [0, 1]})),
         (
             "0 and 1",
-            then(lambda found, *_: {"answers": found["answers"] - 1}),
+            then(lambda found, *_: {"answers": found["answers"] + 1}),
         ),
         (
             "0 and 1",
@@ -617,6 +698,7 @@ WRONG = {
         ),
         ("exchanged", then(lambda found, *_: {"answers": 1 - found["answers"]})),
         ("not of the chosen", then(another)),
+        ("keep its own", choose_with_one_head),
         (
             "order of the test",
             then(lambda found, *_: {"answers": np.sort(found["answers"])}),
