@@ -74,12 +74,12 @@ def lines_of_code(cell: dict[str, Any]) -> list[str]:
 def test_no_trace_of_a_solution_is_left(name: str, version: str) -> None:
     source = copy.deepcopy(SOURCES[name])
     for number, cell in enumerate(source["cells"]):
-        cell["metadata"]["planted"] = f"trace-{number}"
-        cell["attachments"] = {"trace": {}}
+        cell["metadata"]["planted"] = f"planted-trace-{number}"
+        cell["attachments"] = {"planted-trace": {}}
         if cell["cell_type"] == "code":
-            cell["outputs"] = [{"output_type": "stream", "text": f"trace-{number}"}]
-            cell["execution_count"] = 77
-    source["metadata"]["planted"] = "trace"
+            cell["outputs"] = [{"output_type": "stream", "text": f"planted-trace-{number}"}]
+            cell["execution_count"] = 777777
+    source["metadata"]["planted"] = "planted-trace"
     text = "\n".join("".join(c["source"]) for c in source["cells"])
     inside = {ln.strip() for body in REGION.findall(text) for ln in body.splitlines()}
     outside = {ln.strip() for ln in REGION.sub("", text).splitlines()}
@@ -94,7 +94,7 @@ def test_no_trace_of_a_solution_is_left(name: str, version: str) -> None:
     else:  # the other graders take the solutions out themselves, see their tests
         make = exercises._otter if version == "otter" else exercises._nbgrader
         made = json.dumps(make(source))
-    assert "trace" not in made and "77" not in made.replace("0x77", "")
+    assert "planted-trace" not in made and "777777" not in made
 
 
 @pytest.mark.parametrize("name", SOURCES)
