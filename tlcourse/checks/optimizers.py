@@ -836,8 +836,10 @@ def sweep(ask: Ask) -> None:
             lambda s, last: (s[0], last[1] * (last is not s))
         ),
         "this is plain gradient descent: Adam was asked for": _sweep(kind="sgd"),
-        "59 steps: take 60": _sweep(steps=_STEPS - 1),
-        "61 steps: take 60": _sweep(steps=_STEPS + 1),
+        **{
+            f"{n} steps: take {_STEPS}": _sweep(steps=n)
+            for n in (10, 30, 50, 59, 61, 100)
+        },
         "only one step": _sweep(steps=1),
         "the tanh is missing while you train": _sweep(kind="linear"),
         "softmax applied twice: cross-entropy takes logits": _sweep(kind="twice"),

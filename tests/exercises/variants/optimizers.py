@@ -987,6 +987,7 @@ WRONG = {
         ("plain gradient descent", swept_with(kind="SGD")),
         ("take 60", swept_with(steps=59)),
         ("take 60", swept_with(steps=61)),
+        ("take 60", swept_with(steps=100)),
         ("only one step", swept_with(steps=1)),
         ("tanh is missing", swept_with(act=lambda z: z)),
         (
