@@ -77,7 +77,9 @@ def test_no_trace_of_a_solution_is_left(name: str, version: str) -> None:
         cell["metadata"]["planted"] = f"planted-trace-{number}"
         cell["attachments"] = {"planted-trace": {}}
         if cell["cell_type"] == "code":
-            cell["outputs"] = [{"output_type": "stream", "text": f"planted-trace-{number}"}]
+            cell["outputs"] = [
+                {"output_type": "stream", "text": f"planted-trace-{number}"}
+            ]
             cell["execution_count"] = 777777
     source["metadata"]["planted"] = "planted-trace"
     text = "\n".join("".join(c["source"]) for c in source["cells"])
