@@ -95,7 +95,7 @@ def layer_single(inputs, weight):
 def layer_restored(inputs, weight):
     (x, s), (w, t) = eight_bits(inputs), eight_bits(weight)
     return {
-        "logits": np.einsum("nd,cd->nc", x * s, w * t),
+        "logits": np.einsum("ni,ci->nc", x * s, w * t),
         "scales": t.ravel().tolist(),
         "whole": w.astype(np.int8),
     }
