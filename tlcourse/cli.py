@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Column, Table
 from typer.core import TyperCommand, TyperGroup
 
-from tlcourse import exercises, grading, runner
+from tlcourse import exercises, runner
 from tlcourse.book import Book, cores, find_root, read_notebook
 from tlcourse.claims import replace_file, verdict
 from tlcourse.execution import Watch
@@ -203,6 +203,8 @@ def grade_submissions(
     jobs: _Jobs = None,
 ) -> None:
     """Grade notebooks: one a student, or one folder a student."""
+    from tlcourse import grading  # it loads torch, which no other command needs
+
     book = _book(root, jobs=jobs)
     records = output.with_suffix("")
     found = grading.grade(book, chapter, folder, records, seconds=seconds, say=_print)
