@@ -51,7 +51,7 @@ def test_right_answers_pass(chapter: str, name: str) -> None:
         start, result = time.monotonic(), check(answer)
         assert result.passed, f"{answer}: {result}"
         assert result.points == result.out_of == check.points
-        assert time.monotonic() - start < 10, f"{answer} takes too long"
+        assert time.monotonic() - start < 60, f"{answer} takes too long"
 
 
 @pytest.mark.parametrize(("chapter", "name"), EXERCISES)

@@ -107,7 +107,7 @@ def test_the_solution_passes_every_check_in_time(name: str) -> None:
     asked = {q.name for q in exercises.questions(SOURCES[name]) if q.kind != "open"}
     assert found.keys() == asked
     assert all(result.passed for result in found.values()), found
-    assert time.process_time() - start < 20
+    assert time.process_time() - start < 60  # what a chapter may take
 
 
 @pytest.mark.parametrize("name", SOURCES)

@@ -107,7 +107,8 @@ def test_the_whole_book_as_one_pdf(
     front = re.sub(r"\n(?![0-9])", " ", "\n".join(texts[start : start + 12]))
     listed = re.findall(r"^([0-9]+)\. (.+?) ([0-9]+)$", front, re.M)
     chapters = {k: (title, int(page)) for k, title, page in listed}
-    assert [*map(int, chapters)] == [*range(1, len(built.chapters) + 1)]
+    told = [name for name in built.chapters if "/exercises/" not in name]
+    assert [*map(int, chapters)] == [*range(1, len(told) + 1)]
     for k, (title, page) in chapters.items():
         text = " ".join(texts[page - 1].split())
         assert text.startswith(f"{k}. {title}")

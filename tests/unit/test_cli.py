@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, get_args
@@ -44,7 +45,8 @@ def test_pdf_asks_for_a_site_and_a_browser(
         (html / name).write_text(page)
     monkeypatch.setattr(printing, "_NAMES", ("no-such-browser",))
     monkeypatch.setattr(printing, "_CHANNELS", ())
-    result = call("pdf")
+    with ThreadPoolExecutor(1) as apart:  # the pages' tests may hold a browser here
+        result = apart.submit(call, "pdf").result()
     assert result.exit_code == 2
     assert "Chrome or Edge must be installed, got none; on Debian" in result.output
     assert not (book / "_build" / "transfer-learning.pdf").exists()
