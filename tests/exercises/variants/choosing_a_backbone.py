@@ -9,9 +9,9 @@ import math
 
 import numpy as np
 import torch
+from exercises.variants._common import BLANK, stub
 from sklearn import discriminant_analysis, linear_model, pipeline, preprocessing, svm
 
-BLANK = "not been done yet"
 PRICES = dict(
     zip(
         ("telephone", "download", "batch", "half the side", "twin"),
@@ -32,10 +32,6 @@ def three(parameters=P, operations=OPS, memory=M):
 
 def raises(*_):
     raise KeyError("fc")
-
-
-def stub(*_):
-    raise NotImplementedError("write this function")
 
 
 def broken(value):

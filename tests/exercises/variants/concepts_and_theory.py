@@ -9,11 +9,10 @@ import math
 
 import numpy as np
 import torch
+from exercises.variants._common import BLANK, broken
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import cross_val_predict, train_test_split
-
-BLANK = "not been done yet"
 
 SHIFTS = dict(zip(("wording", "children", "churn"), "AAB", strict=True))
 SHIFTS |= {"scratches": "C", "urgency": "D"}
@@ -25,27 +24,6 @@ def shifts(**changed):
 
 def terms(distance=1.8, total=1.04, least=0.1):
     return {"distance": distance, "sum": total, "at least": least}
-
-
-def raises(*_):
-    raise KeyError("labels")
-
-
-def stub(*_):
-    raise NotImplementedError("write this function")
-
-
-def broken(value):
-    """Wrong in ways that do not depend on the exercise."""
-    return [
-        (BLANK, ...),
-        (BLANK, stub),
-        ("is there a return", lambda *_: None),
-        ("must be a function", value),
-        ("raised an error", raises),
-        ("raised an error", lambda only: value),
-        ("raised an error", lambda *_: {1j}),
-    ]
 
 
 # The proof on a sample

@@ -11,10 +11,10 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from exercises.variants._common import BLANK, stub
 from scipy.special import log_softmax
 from torch import nn
 
-BLANK = "not been done yet"
 torch.optim.Adam([torch.zeros(1, requires_grad=True)])  # its first call takes seconds
 SYMPTOMS = "company", "standstill", "second epoch", "no better", "fresh pictures"
 LETTERS = dict(zip(SYMPTOMS, "ABCDE", strict=True))
@@ -30,10 +30,6 @@ def two(batch, epoch):
 
 def raises(*_):
     raise KeyError("rows")
-
-
-def stub(*_):
-    raise NotImplementedError("write this function")
 
 
 def broken(value):

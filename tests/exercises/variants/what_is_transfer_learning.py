@@ -11,8 +11,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-
-BLANK = "not been done yet"
+from exercises.variants._common import BLANK, raises, stub
 
 CASES = {"accent": "D", "parity": "B", "sound": "A", "spam": "C", "more print": "E"}
 
@@ -26,14 +25,6 @@ RATIO = math.sqrt(10)
 
 def numbers(gain=0.1, ratio=RATIO, share=25.0):
     return {"gain": gain, "ratio": ratio, "share": share}
-
-
-def raises(*_):
-    raise KeyError("labels")
-
-
-def stub(*_):
-    raise NotImplementedError("write this function")
 
 
 def broken(value):
