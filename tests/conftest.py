@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+gc.disable()  # until all is imported: a fifth of the start
 
 TESTS = Path(__file__).parent
 ROOT = TESTS.parent
@@ -19,14 +22,17 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 sys.path.insert(0, str(TESTS / "offline"))
 
-import hypothesis  # noqa: E402
 import no_network  # noqa: E402
 
 no_network.block()
 os.environ["MPLBACKEND"] = "Agg"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # before torch is loaded, see `execution`
-hypothesis.settings.register_profile("suite", deadline=None, derandomize=True)
-hypothesis.settings.load_profile("suite")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what is imported by now out of every later search for garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

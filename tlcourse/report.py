@@ -11,18 +11,19 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
 from IPython import get_ipython
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from tlcourse._checks import check_choice, require
 from tlcourse.evidence import mean_interval
+
+if TYPE_CHECKING:  # half a second, which only figures need
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = [
     "COLOURS",
@@ -115,8 +116,10 @@ def figure(
     ((2,), 6.0)
     >>> place("example-fig-empty", fig)
     """
+    from matplotlib import pyplot
+
     with mpl.rc_context(_STYLE):
-        return plt.subplots(
+        return pyplot.subplots(
             rows, columns, figsize=(_WIDTH, height), dpi=_DPI, layout="constrained"
         )
 
@@ -282,6 +285,8 @@ def place(key: str, fig: Figure) -> None:
         repr(key),
         "numbers go through report.record",
     )
+    from matplotlib import pyplot
+
     if get_ipython() is not None:
         from IPython.display import Image
 
@@ -298,7 +303,7 @@ def place(key: str, fig: Figure) -> None:
             png.getvalue(), format="png", width=_SHOWN
         )
         _glue(key, image, display=True)
-    plt.close(fig)
+    pyplot.close(fig)
 
 
 def record(key: str, value: object) -> None:

@@ -14,11 +14,9 @@ from typing import Any
 
 import psutil
 import pytest
-from exercises.variants import loss_functions as variants
 
 from tlcourse import exercises, grading
 from tlcourse.book import Book, read_notebook
-from tlcourse.checks import loss_functions as check
 from tlcourse.exercises import Question
 
 ROOT = Path(__file__).parents[2]
@@ -105,6 +103,10 @@ def test_the_solutions_of_every_chapter_get_all_points(
 
 
 def test_functions_are_judged_alike_here_and_there(tmp_path: Path) -> None:
+    from exercises.variants import loss_functions as variants
+
+    from tlcourse.checks import loss_functions as check
+
     path = Path(variants.__file__)
     cells = [path.read_text(), "cross_entropy = ce_clipped\nfocal_loss = focal_numpy"]
     cells += ["three_ways = ways_in_place\ncross_entropy_gradient = grad_loop"]

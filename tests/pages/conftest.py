@@ -7,14 +7,17 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
 from pages.looking import Built
-from playwright.sync_api import Browser, sync_playwright
 
-from tlcourse import printing, runner
+from tlcourse import runner
 from tlcourse.book import Book
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +52,10 @@ def built(tmp_path_factory: pytest.TempPathFactory, root: Path) -> Built:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Return the installed Chromium without a window."""
+    from playwright.sync_api import sync_playwright
+
+    from tlcourse import printing
+
     with sync_playwright() as driver:
         try:
             chromium = printing.launch_browser(driver)

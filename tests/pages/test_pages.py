@@ -7,15 +7,16 @@ import re
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from pages.looking import Built, problems
-from playwright.sync_api import Browser
-from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 from tlcourse.book import Book
-from tlcourse.printing import print_book
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[2]
 PAGES = [f"{page}.html" for page in parse_toc_yaml(ROOT / "_toc.yml")]
@@ -97,6 +98,10 @@ def test_pages_and_site_are_light(built: Built) -> None:
 def test_the_whole_book_as_one_pdf(
     built: Built, browser: Browser, tmp_path: Path
 ) -> None:
+    from pypdf import PdfReader
+
+    from tlcourse.printing import print_book
+
     path = tmp_path / "book.pdf"
     book = Book(built.html.parents[1])
     with ThreadPoolExecutor(1) as apart:  # the open browser holds this thread

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 from typer.testing import CliRunner
 
-from tlcourse import cli, printing, runner, runtime
+from tlcourse import cli, runner, runtime
 from tlcourse.claims import Claim, Defect
 from tlcourse.runner import Report
 
@@ -34,6 +34,8 @@ def book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_pdf_asks_for_a_site_and_a_browser(
     book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from tlcourse import printing
+
     result = call("pdf")
     assert result.exit_code == 2
     assert "index.html, got none; run `tlcourse build` first" in result.output
