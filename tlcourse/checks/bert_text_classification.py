@@ -163,16 +163,16 @@ def attention(ask: Ask) -> None:
         "rows of padding are set to 0: they are computed like all others": (
             lambda q, k, v, m: reference(q, k, v, m) * m[:, :, None]
         ),
-        "the root is missing: divide the products by the root of d": scored(
+        "the root is missing: divide the products by the root of d_h": scored(
             lambda q, k: q @ k.mT
         ),
-        "divided by d: it must be the root of d": scored(
+        "divided by d_h: it must be its root": scored(
             lambda q, k: q @ k.mT / q.shape[2]
         ),
-        "multiplied by the root of d: divide by it": scored(
+        "multiplied by the root of d_h: divide by it": scored(
             lambda q, k: q @ k.mT * math.sqrt(q.shape[2])
         ),
-        "the root of t, the number of tokens: it must be that of d": scored(
+        "the root of t, the number of tokens: it must be that of d_h": scored(
             lambda q, k: q @ k.mT / math.sqrt(q.shape[1])
         ),
         "queries and keys are exchanged": scored(lambda q, k: _scores(k, q)),

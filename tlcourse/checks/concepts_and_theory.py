@@ -173,6 +173,9 @@ def proof_terms(ask: Ask) -> None:
         "the bracket has a sign: leave the absolute value out": other(
             "bracket", lambda *g: abs(_terms(*g)["bracket"])
         ),
+        "the source error compares h with the labels; yours compares h with h*": other(
+            "source", lambda ys, hs, bs, yt, ht, bt: _apart(hs, bs)
+        ),
         "the bracket compares h with h*; yours compares h with the labels": other(
             "bracket", lambda ys, hs, bs, yt, ht, bt: _apart(ht, yt) - _apart(hs, ys)
         ),

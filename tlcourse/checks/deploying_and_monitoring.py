@@ -297,7 +297,7 @@ def _files() -> Questions:
     mixed["steps"] = np.array(1234567, dtype="<i8")
     yield "one tensor", small
     yield "two tensors and a note", large
-    yield "the last bit is turned round", (bent(first, -1), small[1])
+    yield "the last bit is flipped", (bent(first, -1), small[1])
     yield "F16 and I64, one without dimensions", whole(_file(mixed, {}))
     yield (
         "the first digits of the hash are right",
@@ -307,7 +307,7 @@ def _files() -> Questions:
         ),
     )
     yield (
-        "a bit of the note is turned round",
+        "a bit of the note is flipped",
         (
             bent(second, second.index(b"billing")),
             large[1],

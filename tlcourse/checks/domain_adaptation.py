@@ -291,6 +291,9 @@ def reversed_gradient(ask: Ask) -> None:
         "this is the squared error's slope, which fades where p is near 0 or 1": both(
             lambda p, y: 2 * (p - y) * p * (1 - p)
         ),
+        "rounded to 0 or 1: take the loss of the score, not of the probability": both(
+            lambda p, y: (p - y) * p * (1 - p) / (p * (1 - p)).clamp_min(1e-12)
+        ),
         "the sigmoid's slope is too much: with the logarithm it cancels": both(
             lambda p, y: (p - y) * p * (1 - p)
         ),

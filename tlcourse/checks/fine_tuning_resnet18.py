@@ -195,7 +195,7 @@ def fine_tune(ask: Ask) -> None:
         "only the head is trained: all stages above the cut are": trained(
             lambda k, cut, rate, decay: [rate * (j == k) for j in range(1, k + 1)]
         ),
-        "decay is not used: stage j of k has rate * decay^(k - j)": trained(
+        "decay is not used: stage j of J has rate * decay^(J - j)": trained(
             rated(lambda k, j, d: 1.0)
         ),
         "the rates fall towards the head: the head has the largest": trained(

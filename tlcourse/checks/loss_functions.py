@@ -91,7 +91,7 @@ def what_is_minimised(ask: Ask) -> None:
         "f3bc6275342e": "in feature transfer the body stays as it is",
         "a8651e58ea60": "in feature transfer the body is fixed, not only held back",
         "d581fcfeb63c": "in feature transfer the body comes from the source",
-        "ce2180d8929c": "structure transfer takes the architecture only, no loss",
+        "ce2180d8929c": "structure transfer minimises the target's loss alone",
         "3ce03d721aec": "structure transfer takes the architecture only, no weights",
         "5e3cbf30e868": "structure transfer has no weights to stay near to",
         "e98375bbc61f": "in structure transfer every weight is learned anew",

@@ -60,11 +60,11 @@ def reports(ask: Ask) -> None:
         "534662786947": "no layer was added; of which pictures are the features?",
         "259f4c4a3c73": "the features were stored once, so nothing can move them",
         "4a99dd377b02": "the body is not trained; of which pictures are the features?",
-        "d768e7a72fff": "the report names no structure; on which pictures was chosen?",
-        "ba846915f8ac": "no layer was added; on which pictures was chosen?",
+        "d768e7a72fff": "the report names no structure; which pictures chose the rate?",
+        "ba846915f8ac": "no layer was added; which pictures chose the rate?",
         "16f15ec0b095": "the choice is the trouble; on which pictures was it made?",
-        "3a003c9d7eb1": "no features were stored; on which pictures was chosen?",
-        "b6c0490c7624": "the head is not the trouble; on which pictures was chosen?",
+        "3a003c9d7eb1": "no features were stored; which pictures chose the rate?",
+        "b6c0490c7624": "the head is not the trouble; which pictures chose the rate?",
     }
     ask.choices(right, "ABCDEF", hints)
 
@@ -725,8 +725,8 @@ def _judge_starts(
     )
     need(
         away < 0.7,
-        "'parameter' nearer to the source's weights than 'scratch' is",
-        f"{away:.2f} of the distance",
+        "'parameter' at less than 0.7 of 'scratch's distance from the source",
+        f"{away:.2f} of it",
         "parameter transfer starts at the source's weights; and a short walk is enough",
     )
     for name in names[1:]:

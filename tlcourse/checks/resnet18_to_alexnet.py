@@ -384,8 +384,8 @@ def _answers() -> Iterator[tuple[str, tuple[Tensor, Tensor, float]]]:
 def distillation(ask: Ask) -> None:
     """Ask for the distance between a student's answers and a teacher's."""
 
-    def divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
-        return (log_p.exp() * (log_p - log_q)).sum(1)
+    def divergence(log_q: Tensor, log_p: Tensor) -> Tensor:
+        return (log_q.exp() * (log_q - log_p)).sum(1)
 
     def soft(
         s: Tensor, t: Tensor, mine: float, its: float, dim: int = 1
@@ -397,13 +397,13 @@ def distillation(ask: Ask) -> None:
         return temperature**2 * divergence(*both).mean()
 
     def crossed(s: Tensor, t: Tensor, k: float) -> Tensor:
-        log_p, log_q = soft(s, t, k, k)
-        return -(k**2) * (log_p.exp() * log_q).sum(1).mean()
+        log_q, log_p = soft(s, t, k, k)
+        return -(k**2) * (log_q.exp() * log_p).sum(1).mean()
 
     def cut(low: float) -> Callable[..., Any]:
         def price(s: Tensor, t: Tensor, k: float) -> Tensor:
-            p, q = (x.exp().clamp_min(low) for x in soft(s, t, k, k))
-            return k**2 * (p * (p / q).log()).sum(1).mean()
+            q, p = (x.exp().clamp_min(low) for x in soft(s, t, k, k))
+            return k**2 * (q * (q / p).log()).sum(1).mean()
 
         return price
 
@@ -413,7 +413,7 @@ def distillation(ask: Ask) -> None:
         "divided by T squared: multiply by it": lambda s, t, k: (
             reference(s, t, k) / k**4
         ),
-        "student and teacher are exchanged: p is the teacher's and stands in front": (
+        "student and teacher are exchanged: q is the teacher's and stands in front": (
             lambda s, t, k: reference(t, s, k)
         ),
         "the sum over the batch: divide by the number of pictures": (
@@ -431,8 +431,8 @@ def distillation(ask: Ask) -> None:
         "only the first picture counts: take the mean over the batch": (
             lambda s, t, k: reference(s[:1], t[:1], k)
         ),
-        "this is cross-entropy: p log p of the teacher must be in the sum": crossed,
-        "cross-entropy without T squared: write p log(p / q) and the factor": (
+        "this is cross-entropy: q log q of the teacher must be in the sum": crossed,
+        "cross-entropy without T squared: write q log(q / p) and the factor": (
             lambda s, t, k: crossed(s, t, k) / k**2
         ),
         "the temperature multiplies the logits: divide by it": (
@@ -468,7 +468,7 @@ def distillation(ask: Ask) -> None:
         "in base 2: take the natural logarithm": (
             lambda s, t, k: reference(s, t, k) / np.log(2)
         ),
-        "the mean of both directions: only that with p in front is wanted": (
+        "the mean of both directions: only that with q in front is wanted": (
             lambda s, t, k: (reference(s, t, k) + reference(t, s, k)) / 2
         ),
     }

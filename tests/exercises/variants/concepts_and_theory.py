@@ -501,6 +501,10 @@ WRONG = {
         ("these are counts", sums),
         ("shares of agreement", agreement),
         ("percent", times(100)),
+        (
+            "yours compares h with h*",
+            other(source=lambda ys, h, b, *g: (h != b).mean()),
+        ),
         ("target minus source", other(bracket=lambda *g: -proof(*g)["bracket"])),
         ("absolute value", other(bracket=lambda *g: abs(proof(*g)["bracket"]))),
         (

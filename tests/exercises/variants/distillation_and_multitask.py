@@ -667,6 +667,7 @@ WRONG = {
         ("0.9 over the square", two(120, 0.9 / 64)),
         ("square of the temperature is missing, not", two(120, 0.9 / 8)),
         ("square of the temperature that is missing", two(120, 0.1125 / 0.2125)),
+        ("1 over the temperature", two(120, 1 / 8)),
         ("nothing has changed", two(120, 0.9)),
         ("labels' share", two(120, 1 - SHARE)),
         ("lighter, not heavier", two(120, 57.6 / 57.7)),

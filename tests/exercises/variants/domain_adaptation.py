@@ -140,6 +140,13 @@ def back_auto(x, y, a, weight, turn=adapt.reverse_gradient):
     return {"features": x.grad, "slope": a.grad}
 
 
+def back_rounded(x, y, a, weight):
+    x, a = x.clone().requires_grad_(), a.clone().requires_grad_()
+    said = torch.sigmoid(adapt.reverse_gradient(x, weight) @ a)
+    F.binary_cross_entropy(said, y).backward()
+    return {"features": x.grad, "slope": a.grad}
+
+
 class Turn(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, weight):
@@ -482,6 +489,7 @@ WRONG = {
         ("not subtracted", sloped(lambda p, y: p)),
         ("y - p", sloped(lambda p, y: y - p)),
         ("squared error's", sloped(lambda p, y: 2 * (p - y) * p * (1 - p))),
+        ("rounded to 0 or 1", back_rounded),
         ("it cancels", sloped(lambda p, y: (p - y) * p * (1 - p))),
         ("weight is squared", scaled(lambda w: -w * w)),
         (

@@ -653,8 +653,8 @@ WRONG = {
         ("no gradient reaches", letters("frozen body", "F")),
         ("nothing can move them", letters("stored features", "D")),
         ("of which pictures", letters("stored features", "F")),
-        ("on which pictures", letters("rate", "B")),
-        ("on which pictures", letters("rate", "F")),
+        ("which pictures chose", letters("rate", "B")),
+        ("which pictures chose", letters("rate", "F")),
         ("what came from the source", dict.fromkeys(LETTERS, "A")),
     ],
     "carry_over": [
