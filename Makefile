@@ -30,7 +30,9 @@ pdf: book
 	"$(BIN)/tlcourse" pdf
 
 # As many tests side by side as there are cores, four at most: chapters need memory.
-# Handed out one by one, since a chapter takes as long as a hundred formulas.
+# Handed out one by one, since a chapter takes as long as a hundred formulas. Bytecode is
+# kept, also where an image turns that off: the next start takes half the time.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: setup
 	"$(BIN)/python" -m pytest -n auto --maxprocesses 4 --maxschedchunk 1
 
