@@ -683,7 +683,7 @@ WRONG = {
             "'probe': it does not know",
             other(
                 probe=lambda f, sx, sy, x, y: descend(
-                    f["source"], x, y, parts="2", steps=1
+                    f["source"], x, y, parts="2", steps=1, rate=-1
                 )
             ),
         ),
