@@ -11,7 +11,7 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
-from exercises.variants._common import BLANK, raises
+from exercises.variants._common import BLANK, broken
 from scipy.special import log_softmax, logsumexp
 from torch import nn
 
@@ -21,23 +21,6 @@ NAMES = ("temperature", "features", "second task", "heap", "ablation")
 LETTERS = dict(zip(NAMES, "CDEFA", strict=True))
 RATIO = 0.9 / 64 / 0.1
 SHARE = RATIO / (1 + RATIO)
-
-
-def stub(*_):
-    raise NotImplementedError("your work goes here")
-
-
-def broken(value):
-    """Wrong in ways that do not depend on the exercise."""
-    return [
-        (BLANK, ...),
-        (BLANK, stub),
-        ("is there a return", lambda *_: None),
-        ("must be a function", value),
-        ("raised an error", raises),
-        ("raised an error", lambda only: value),
-        ("raised an error", lambda *_: {1j}),
-    ]
 
 
 def letters(name, letter):

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 import torch.nn.functional as F
-from exercises.variants._common import BLANK
+from exercises.variants._common import BLANK, broken
 from scipy import stats
 from torch import nn
 
@@ -21,27 +21,6 @@ from tlcourse import evidence
 
 NAMES = ("structure", "input layer", "frozen body", "stored features", "rate")
 LETTERS = dict(zip(NAMES, "BCDEA", strict=True))
-
-
-def stub(*_):
-    raise NotImplementedError("your work goes here")
-
-
-def raises(*_):
-    raise KeyError("weight")
-
-
-def broken(value):
-    """Wrong in ways that do not depend on the exercise."""
-    return [
-        (BLANK, ...),
-        (BLANK, stub),
-        ("is there a return", lambda *_: None),
-        ("must be a function", value),
-        ("raised an error", raises),
-        ("raised an error", lambda only: value),
-        ("raised an error", lambda *_: {1j}),
-    ]
 
 
 def letters(name, letter):
