@@ -7,16 +7,15 @@ import io
 import math
 import numbers
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 import numpy.typing as npt
-from IPython import get_ipython
 
 from tlcourse._checks import check_choice, require
 from tlcourse.evidence import mean_interval
@@ -118,7 +117,7 @@ def figure(
     """
     from matplotlib import pyplot
 
-    with mpl.rc_context(_STYLE):
+    with pyplot.rc_context(_STYLE):
         return pyplot.subplots(
             rows, columns, figsize=(_WIDTH, height), dpi=_DPI, layout="constrained"
         )
@@ -287,7 +286,7 @@ def place(key: str, fig: Figure) -> None:
     )
     from matplotlib import pyplot
 
-    if get_ipython() is not None:
+    if _in_notebook():
         from IPython.display import Image
 
         png = io.BytesIO()
@@ -297,7 +296,7 @@ def place(key: str, fig: Figure) -> None:
             legend.get_frame().set_linewidth(0)
             for text in legend.get_texts():
                 text.set_fontsize(8)
-        with mpl.rc_context(_STYLE):
+        with pyplot.rc_context(_STYLE):
             fig.savefig(png, format="png", dpi=_DPI)
         image = Image(  # type: ignore[no-untyped-call]
             png.getvalue(), format="png", width=_SHOWN
@@ -335,7 +334,7 @@ def record(key: str, value: object) -> None:
     _check_key("report.record", key)
     number = _number(key, value)
     _recorded[key] = number
-    if get_ipython() is not None:
+    if _in_notebook():
         _glue(key, number)
 
 
@@ -493,6 +492,11 @@ def _number(key: str, value: object) -> int | float:
         math.isfinite(number), where, "must be finite", number, "did a run diverge?"
     )
     return int(number) if isinstance(number, numbers.Integral) else float(number)
+
+
+def _in_notebook() -> bool:
+    ipython = sys.modules.get("IPython")  # loaded by now, where cells run
+    return ipython is not None and ipython.get_ipython() is not None
 
 
 def _glue(key: str, value: object, *, display: bool = False) -> None:

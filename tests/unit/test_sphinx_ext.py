@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tlcourse import sphinx_ext
-
 
 @pytest.mark.parametrize(
     ("html", "bare"),
@@ -19,10 +17,14 @@ from tlcourse import sphinx_ext
     ],
 )
 def test_pictures_in_raw_html_need_alt_text(html: str, bare: bool) -> None:
+    from tlcourse import sphinx_ext
+
     assert bool(sphinx_ext._BARE_IMAGE.search(html)) == bare
 
 
 def test_a_table_has_a_head_and_rows() -> None:
+    from tlcourse import sphinx_ext
+
     text = sphinx_ext._table(["a", "b"], [["1", "2"], ["3", "4"]])
     assert text.count("<tr>") == 3 and text.count("<th") == 3
     assert "<td>3</td><td>4</td>" in text
