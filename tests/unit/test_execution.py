@@ -27,6 +27,7 @@ def test_the_environment_is_the_same_for_every_way_of_running(
     env = execution.environment(tmp_path, threads=3, offline=True)
     assert "MPLBACKEND" not in env and "MPLBACKEND" in os.environ
     assert env["OMP_NUM_THREADS"] == env["MKL_NUM_THREADS"] == "3"
+    assert env["OPENBLAS_NUM_THREADS"] == "1"
     assert env["OMP_WAIT_POLICY"] == "PASSIVE" and env["PYTHONHASHSEED"] == "0"
     assert env["TLCOURSE_CACHE"] == str(tmp_path / "cache")
     assert env["HF_HUB_OFFLINE"] == env["TRANSFORMERS_OFFLINE"] == "1"
