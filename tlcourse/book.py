@@ -163,7 +163,9 @@ class Book:
         """Return the environment of the processes that work on this book."""
         offline = self.profile != "hub"
         folder = self.work / "ipython"
-        return _execution.environment(folder, threads=self.threads, offline=offline)
+        return _execution.environment(
+            folder, threads=self.threads, offline=offline, alone=self.jobs == 1
+        )
 
     def executed(self, chapter: str) -> Path:
         """Return where the executed notebook of a chapter lies, if it ran."""

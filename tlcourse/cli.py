@@ -142,7 +142,7 @@ def run(
     """Run one notebook strictly, with other parameters if given."""
     parameters = dict(map(_pair, parameter or ()))
     profile = str(parameters.pop("PROFILE", "embedded"))
-    book = _book(root, profile=profile)
+    book = _book(root, profile=profile, jobs=1)  # alone, with all the cores
     with _progress() as watch:
         report = runner.run(
             book, chapter, parameters, store=store, watch=watch, say=_print

@@ -68,7 +68,9 @@ class Outcome:
     causes: list[str]
 
 
-def environment(folder: Path, *, threads: int, offline: bool) -> dict[str, str]:
+def environment(
+    folder: Path, *, threads: int, offline: bool, alone: bool = False
+) -> dict[str, str]:
     """Return the environment of a kernel, the same for every way of running it.
 
     Parameters
@@ -79,6 +81,8 @@ def environment(folder: Path, *, threads: int, offline: bool) -> dict[str, str]:
         Threads of each numeric library but OpenBLAS, which has one.
     offline : bool
         Whether the libraries of the model hub are told to stay off the network.
+    alone : bool, default=False
+        Whether no other notebook runs beside it.
 
     Returns
     -------
@@ -91,8 +95,10 @@ def environment(folder: Path, *, threads: int, offline: bool) -> dict[str, str]:
     # NumPy's and SciPy's products are small here: a second thread made fits by L-BFGS
     # ten times slower on two cores.
     env["OPENBLAS_NUM_THREADS"] = "1"
-    # Idle threads that spin slow small networks severalfold beside other work.
-    env["OMP_WAIT_POLICY"] = "PASSIVE"
+    if not alone:
+        # Idle threads that spin slow small networks severalfold beside other work;
+        # threads that sleep at once do so to a notebook that has the cores to itself.
+        env["OMP_WAIT_POLICY"] = "PASSIVE"
     env |= {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "IPYTHONDIR": str(folder)}
     if "TLCOURSE_CACHE" in env:  # it may be relative, and kernels run elsewhere
         env["TLCOURSE_CACHE"] = str(Path(env["TLCOURSE_CACHE"]).expanduser().absolute())

@@ -91,7 +91,7 @@ def test_run_takes_parameters_as_python_literals(
     def run(
         book: Any, chapter: str, parameters: Any, *, store: bool, watch: Any, say: Any
     ) -> Report:
-        seen.append((book.profile, chapter, parameters, store))
+        seen.append((book.profile, book.jobs, chapter, parameters, store))
         say("p/a: 1.0 s, 100 MB")
         return Report()
 
@@ -100,7 +100,10 @@ def test_run_takes_parameters_as_python_literals(
     assert call(*line.split()).exit_code == 0
     expected = {"SEED": 3, "RATE": 1e-3, "NAME": "cnn", "SIZES": [1, 2]}
     assert call("run", "b", "--store").exit_code == 0
-    assert seen == [("hub", "a", expected, False), ("embedded", "b", {}, True)]
+    assert seen == [
+        ("hub", 1, "a", expected, False),
+        ("embedded", 1, "b", {}, True),
+    ]
 
 
 def test_an_unknown_chapter_is_told_with_the_valid_ones(book: Path) -> None:

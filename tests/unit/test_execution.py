@@ -23,6 +23,7 @@ def test_the_environment_is_the_same_for_every_way_of_running(
 ) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.setenv("TLCOURSE_CACHE", "cache")
+    monkeypatch.delenv("OMP_WAIT_POLICY")
     monkeypatch.chdir(tmp_path)
     env = execution.environment(tmp_path, threads=3, offline=True)
     assert "MPLBACKEND" not in env and "MPLBACKEND" in os.environ
@@ -31,9 +32,8 @@ def test_the_environment_is_the_same_for_every_way_of_running(
     assert env["OMP_WAIT_POLICY"] == "PASSIVE" and env["PYTHONHASHSEED"] == "0"
     assert env["TLCOURSE_CACHE"] == str(tmp_path / "cache")
     assert env["HF_HUB_OFFLINE"] == env["TRANSFORMERS_OFFLINE"] == "1"
-    assert "HF_HUB_OFFLINE" not in execution.environment(
-        tmp_path, threads=1, offline=False
-    )
+    alone = execution.environment(tmp_path, threads=3, offline=False, alone=True)
+    assert not {"HF_HUB_OFFLINE", "OMP_WAIT_POLICY"} & alone.keys()
     place = subprocess.run(
         [sys.executable, "-P", "-c", "import tlcourse; print(tlcourse.__file__)"],
         env=env,
