@@ -71,7 +71,7 @@ class Outcome:
 def environment(
     folder: Path, *, threads: int, offline: bool, alone: bool = False
 ) -> dict[str, str]:
-    """Return the environment of a kernel, the same for every way of running it.
+    """Return the environment of a kernel.
 
     Parameters
     ----------
@@ -82,7 +82,8 @@ def environment(
     offline : bool
         Whether the libraries of the model hub are told to stay off the network.
     alone : bool, default=False
-        Whether no other notebook runs beside it.
+        Whether no other notebook runs beside it; then the waiting of idle threads is
+        left to the libraries and the user.
 
     Returns
     -------

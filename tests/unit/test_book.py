@@ -71,10 +71,11 @@ def test_the_cores_are_divided_between_the_notebooks(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tlcourse.book.cores", lambda: 8)
-    settings = [
-        (Book(folder, jobs=n).jobs, Book(folder, jobs=n).threads) for n in (1, 9)
-    ]
-    assert settings == [(1, 8), (2, 4)]
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    books = [Book(folder, jobs=n) for n in (1, 9)]
+    assert [(book.jobs, book.threads) for book in books] == [(1, 8), (2, 4)]
+    waits = [book.environment().get("OMP_WAIT_POLICY") for book in books]
+    assert waits == [None, "PASSIVE"]  # threads spin only where nothing runs beside
 
 
 def test_a_file_that_is_no_notebook_is_named(folder: Path) -> None:

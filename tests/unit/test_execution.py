@@ -18,7 +18,7 @@ def code(source: str, outputs: list[Any] | None = None, **more: Any) -> dict[str
     return {**basic, "source": source, "outputs": outputs or [], **more}
 
 
-def test_the_environment_is_the_same_for_every_way_of_running(
+def test_the_environment_of_a_kernel_is_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MPLBACKEND", "agg")
