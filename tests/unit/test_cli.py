@@ -86,6 +86,12 @@ def test_build_prints_claims_defects_and_the_site(
 def test_run_takes_parameters_as_python_literals(
     book: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    chapters = "".join(f"- file: book/p/{name}\n" for name in "ab")
+    (book / "_toc.yml").write_text(f"root: book/intro\nchapters:\n{chapters}")
+    (book / "book" / "p").mkdir()
+    for name in "ab":
+        (book / "book" / "p" / f"{name}.ipynb").write_text('{"cells": []}')
+    monkeypatch.setattr("tlcourse.book.cores", lambda: 8)
     seen: list[Any] = []
 
     def run(
