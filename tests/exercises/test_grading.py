@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 BOOK = Book(ROOT, jobs=1)
 CHAPTER = "foundations/loss-functions"
 SOURCE = read_notebook(BOOK.exercises["foundations/exercises/loss-functions"])
-SECONDS, OPEN = 12.0, "source_stays_inside"
+OPEN = "source_stays_inside"
 
 pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="grading needs POSIX"),
@@ -51,7 +51,7 @@ def grade(folder: Path, *cells: str, last: str = "") -> grading.Grade:
     work = folder / "submissions"
     work.mkdir()
     (work / "eve.ipynb").write_text(json.dumps(notebook(*cells, last=last)))
-    (found,) = grading.grade(BOOK, CHAPTER, work, folder / "records", seconds=SECONDS)
+    (found,) = grading.grade(BOOK, CHAPTER, work, folder / "records")
     assert (folder / "records" / "eve.md").is_file()
     return found
 
@@ -133,11 +133,12 @@ def cross_entropy(logits, labels):
 STUBBORN = (
     "import signal; signal.signal(signal.SIGPROF, signal.SIG_IGN)\nwhile True: pass"
 )
+# The first touch of memory can take a virtual machine ten seconds for 2 GiB.
 SHARED = """
-import mmap
-m = mmap.mmap(-1, 4 * 2**30)
-for i in range(4096):
-    m[i * 2**20:(i + 1) * 2**20] = b'x' * 2**20
+import mmap, signal, time
+signal.signal(signal.SIGPROF, signal.SIG_IGN)
+m = mmap.mmap(-1, 9 * 2**28, flags=mmap.MAP_SHARED | mmap.MAP_POPULATE)
+time.sleep(60)
 """
 THREADS = """
 import threading, time
@@ -160,7 +161,7 @@ SURVIVED = {
     "while True: pass": "longer than it may",
     "def f(): f()\nf()": "RecursionError",
     "x = bytearray(4 * 2**30)": "MemoryError",
-    "import torch\nx = [torch.ones(2**27) for _ in range(8)]": "memory",
+    "import torch\nx = [torch.empty(2**27) for _ in range(8)]": "memory",
     "for _ in range(1000): print('x' * 10**6)": "",
     "open('big', 'wb').write(bytes(10**8))": "File too large",
     f"print({FORGED!r})": "",
@@ -171,10 +172,10 @@ SURVIVED = {
 HOSTILE: dict[str, tuple[str, str, int | None, str]] = {
     "hard exit": ("first", "import os; os._exit(0)", 0, "ended by itself"),
     "a crash": ("first", "import ctypes; ctypes.string_at(0)", 0, "ended by itself"),
-    "endless, stubborn": ("first", STUBBORN, 0, "used up its 12 s"),
+    "endless, stubborn": ("first", STUBBORN, 0, "used up its 30 s"),
     "endless function": ("last", REDEFINED.format("while True: pass"), 13, "longer"),
     "function exits": ("last", REDEFINED.format("import os; os._exit(7)"), 4, "code 7"),
-    "4 GB shared": ("first", SHARED, 0, "memory"),
+    "2.25 GiB shared": ("first", SHARED, 0, "memory"),
     "fork bomb": ("first", "import os\nwhile True: os.fork()", None, ""),
     "thread bomb": ("first", THREADS, None, "start new thread|processes|memory"),
     "huge answer": (
@@ -211,7 +212,7 @@ def test_a_hostile_submission_is_contained(name: str, tmp_path: Path) -> None:
     assert found.total <= 16
     assert points is None or found.total == points, found
     assert any(part in told for part in said.split("|")), told
-    assert found.seconds < 20 * SECONDS
+    assert found.seconds < 500
     limit = time.monotonic() + 10  # the kernel takes a moment for a thousand
     while _left(before):
         assert time.monotonic() < limit
